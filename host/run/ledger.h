@@ -1,0 +1,47 @@
+/* ledger -- what one build of a plugin still has in flight, and which build a
+ * thread is running.
+ *
+ * Host code enters plugin code only through CROSS(), so that the loader knows
+ * when nothing of a build runs any more, and a crash line can name it. Counters
+ * are [any] thread. */
+#ifndef RUN_LEDGER_H
+#define RUN_LEDGER_H
+
+#include "base/base.h"
+
+#include <stdatomic.h>
+
+typedef struct ledger {
+    const char *name;      /* plugin, for logs and crash lines              */
+    const char *build;     /* version                                       */
+    atomic_uint calls;     /* threads inside the plugin now                 */
+    atomic_uint jobs;      /* submitted work that has not come back         */
+    atomic_uint requests;  /* HTTP requests not ended, bodies not closed    */
+    atomic_uint messages;  /* handed over and not settled                   */
+    atomic_uint admissions; /* admissions and publications without done()   */
+    atomic_uint timers;
+    atomic_uint peers;     /* services of others that it is inside of       */
+} ledger;
+
+/* The build this thread is inside of, and the callback; read by the crash handler. */
+extern _Thread_local ledger *ledger_current;
+extern _Thread_local const char *ledger_callback;
+
+#define CROSS(l, callback, call)                                                                   \
+    do {                                                                                           \
+        ledger *outer_ = ledger_current;                                                           \
+        const char *outer_callback_ = ledger_callback;                                             \
+        ledger_current = (l);                                                                      \
+        ledger_callback = (callback);                                                              \
+        atomic_fetch_add(&(l)->calls, 1);                                                          \
+        call;                                                                                      \
+        atomic_fetch_sub(&(l)->calls, 1);                                                          \
+        ledger_callback = outer_callback_;                                                         \
+        ledger_current = outer_;                                                                   \
+    } while (0)
+
+bool ledger_is_clear(const ledger *l);
+/* "2 running jobs and 1 open request", or "nothing". */
+void ledger_say(const ledger *l, sb *out);
+
+#endif
