@@ -6,7 +6,7 @@
 
 #include <broker/plugin.h>
 
-broker_buf *buf_new(size_t len);  /* one reference; NULL: no memory */
+broker_buf *buf_new(size_t len);   /* one reference; NULL: no memory */
 uint8_t *buf_bytes(broker_buf *b); /* to fill before it is shared */
 /* Shorten to the bytes that were filled, before it is shared. */
 void buf_trim(broker_buf *b, size_t len);

@@ -12,15 +12,15 @@
 #include <stdatomic.h>
 
 typedef struct ledger {
-    const char *name;      /* plugin, for logs and crash lines              */
-    const char *build;     /* version                                       */
-    atomic_uint calls;     /* threads inside the plugin now                 */
-    atomic_uint jobs;      /* submitted work that has not come back         */
-    atomic_uint requests;  /* HTTP requests not ended, bodies not closed    */
-    atomic_uint messages;  /* handed over and not settled                   */
+    const char *name;       /* plugin, for logs and crash lines              */
+    const char *build;      /* version                                       */
+    atomic_uint calls;      /* threads inside the plugin now                 */
+    atomic_uint jobs;       /* submitted work that has not come back         */
+    atomic_uint requests;   /* HTTP requests not ended, bodies not closed    */
+    atomic_uint messages;   /* handed over and not settled                   */
     atomic_uint admissions; /* admissions and publications without done()   */
     atomic_uint timers;
-    atomic_uint peers;     /* services of others that it is inside of       */
+    atomic_uint peers; /* services of others that it is inside of       */
 } ledger;
 
 /* The build this thread is inside of, and the callback; read by the crash handler. */

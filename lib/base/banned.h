@@ -16,7 +16,8 @@
 #undef strncpy
 #undef sprintf
 #undef strtok
-#pragma GCC poison strcpy strcat strncpy sprintf vsprintf strtok atoi atol atof gmtime localtime gets
+#pragma GCC poison strcpy strcat strncpy sprintf vsprintf strtok atoi atol atof gmtime localtime   \
+    gets
 #endif
 
 #endif

@@ -35,14 +35,17 @@ char *must_strndup(const char *s, size_t len);
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 
 /* The struct that holds `member`, from the member's address. */
-#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 /* ---- sb: a growing byte string; data is NUL-terminated after every append ---- */
 typedef struct sb {
     char *data;
     size_t len, cap;
 } sb;
-#define SB_INIT {NULL, 0, 0}
+#define SB_INIT                                                                                    \
+    {                                                                                              \
+        NULL, 0, 0                                                                                 \
+    }
 void sb_done(sb *b);
 void sb_clear(sb *b);
 void sb_append(sb *b, const void *bytes, size_t len);
@@ -75,7 +78,8 @@ bool view_u64be(view *v, uint64_t *out);
 /* ---- big-endian integers in memory ---- */
 static inline void put_u32be(uint8_t *p, uint32_t x)
 {
-    p[0] = (uint8_t)(x >> 24), p[1] = (uint8_t)(x >> 16), p[2] = (uint8_t)(x >> 8), p[3] = (uint8_t)x;
+    p[0] = (uint8_t)(x >> 24), p[1] = (uint8_t)(x >> 16), p[2] = (uint8_t)(x >> 8),
+    p[3] = (uint8_t)x;
 }
 static inline void put_u64be(uint8_t *p, uint64_t x)
 {
@@ -92,7 +96,7 @@ static inline uint64_t get_u64be(const uint8_t *p)
 }
 
 /* ---- hex: lower case out, either case in, no 0x ---- */
-void hex_encode(char *out, const void *bytes, size_t len); /* 2*len chars, no NUL */
+void hex_encode(char *out, const void *bytes, size_t len);      /* 2*len chars, no NUL */
 bool hex_decode(uint8_t *out, const char *hex, size_t hex_len); /* hex_len/2 bytes */
 
 /* Whether the bytes are well-formed UTF-8 (no surrogates, no overlong forms). */

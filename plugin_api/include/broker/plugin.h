@@ -265,7 +265,7 @@ typedef struct broker_frame {
 
 typedef struct broker_admission {
     uint32_t            size;
-    uint32_t            flags;          /* zero                                        */
+    uint32_t            flags;          /* BROKER_ADMIT_*                              */
     const broker_frame *frames;
     size_t              n;
     uint64_t            origin;         /* from transport->origin(), or 0              */
@@ -277,6 +277,10 @@ typedef struct broker_admission {
     void (*done)(void *arg, const broker_outcome *outcomes, size_t n);
     void               *arg;
 } broker_admission;
+
+/* New to the network: hand them to the transports too. (What a transport brings in
+ * goes to the other transports without it.) */
+#define BROKER_ADMIT_CARRY (1u << 0)
 
 /* A message this node writes: the host signs it with the node's key and gives it
  * chain id, sequence number and previous reference (one chain a stream part). */

@@ -1,0 +1,101 @@
+/* carry -- transports: what they are told to fetch, and what they carry away. */
+#include "bus/parts.h"
+
+static void tell(carrier *c, broker_str stream, uint32_t partition, int32_t on)
+{
+    if (c->calls->on_interest != NULL)
+        CROSS(c->owner, "on_interest",
+              c->calls->on_interest(c->calls->self, stream, partition, on));
+}
+
+static void interest_change(bus *b, broker_str stream, uint32_t partition, bool on)
+{
+    interest **at = &b->interests;
+    interest *i;
+    carrier *c;
+
+    while (*at != NULL && ((*at)->partition != partition || (*at)->stream_len != stream.len ||
+                           memcmp((*at)->stream, stream.ptr, stream.len) != 0))
+        at = &(*at)->next;
+    i = *at;
+    if (on) {
+        if (i == NULL) {
+            *at = i = must_alloc(sizeof *i);
+            i->stream = must_strndup(stream.ptr, stream.len);
+            i->stream_len = stream.len;
+            i->partition = partition;
+        }
+        if (i->count++ == 0)
+            for (c = b->carriers; c != NULL; c = c->next)
+                tell(c, stream, partition, 1);
+        return;
+    }
+    must(i != NULL);
+    if (--i->count != 0)
+        return;
+    for (c = b->carriers; c != NULL; c = c->next)
+        tell(c, stream, partition, 0);
+    *at = i->next;
+    free(i->stream);
+    free(i);
+}
+
+void carry_interest(bus *b, const topic_entry *e, bool on)
+{
+    broker_str stream = {e->pattern, e->pattern_len};
+    uint32_t n;
+
+    if (!e->exact)
+        return;
+    if (e->partition != BROKER_ALL_PARTITIONS) {
+        interest_change(b, stream, e->partition, on);
+        return;
+    }
+    n = bus_partitions(b, stream);
+    for (uint32_t p = 0; p < (n != 0 ? n : 1); p++)
+        interest_change(b, stream, p, on);
+}
+
+broker_rc bus_attach(bus *b, ledger *owner, const broker_carrier *calls, uint64_t *origin)
+{
+    carrier *c = must_alloc(sizeof *c);
+
+    *c = (carrier){b->carriers, owner, calls, b->next_origin++};
+    b->carriers = c;
+    *origin = c->origin;
+    for (const interest *i = b->interests; i != NULL; i = i->next)
+        tell(c, (broker_str){i->stream, i->stream_len}, i->partition, 1);
+    return BROKER_OK;
+}
+
+void bus_detach(bus *b, uint64_t origin)
+{
+    for (carrier **at = &b->carriers; *at != NULL; at = &(*at)->next) {
+        carrier *c = *at;
+
+        if (c->origin != origin)
+            continue;
+        *at = c->next;
+        free(c);
+        return;
+    }
+}
+
+void carry_batch(bus *b, msg_batch *batch)
+{
+    const broker_msg *out[BATCH_MAX];
+
+    for (carrier *c = b->carriers, *next; c != NULL; c = next) {
+        size_t n = 0;
+
+        next = c->next;
+        for (uint32_t i = 0; i < batch->n; i++) {
+            const msg *m = &batch->msgs[i];
+
+            if (m->carry && !m->joined && m->outcome == 0 && m->m.origin != c->origin)
+                out[n++] = &m->m;
+        }
+        if (n != 0)
+            CROSS(c->owner, "on_outgoing", c->calls->on_outgoing(c->calls->self, out, n));
+    }
+}

@@ -1,0 +1,120 @@
+/* parts -- what the files of the bus share. Not for others. */
+#ifndef BUS_PARTS_H
+#define BUS_PARTS_H
+
+#include "bus/bus.h"
+#include "bus/topic.h"
+#include "run/metrics.h"
+
+#define OUTCOMES (BROKER_FAILED + 1)
+
+/* Whom to tell what became of the messages of one admission or publication. */
+struct ticket {
+    ledger *owner;
+    void (*done)(void *arg, const broker_outcome *outcomes, size_t n);
+    void (*published)(void *arg, const broker_msg *msg, const broker_outcome *outcome);
+    void *arg;
+    char *only_stream; /* NULL: any */
+    size_t only_stream_len;
+    uint32_t only_partition;
+    size_t n, left;
+    char **owned; /* reasons that had to be copied */
+    size_t n_owned;
+    broker_outcome outcomes[];
+};
+
+struct broker_sub {
+    topic_entry topic; /* first */
+    bus *bus;
+    struct broker_sub *next;
+    ledger *owner;
+    uint32_t flags;
+    broker_on_msgs on_msgs;
+    void *self;
+    const broker_msg **queue; /* queue[head..len): waiting to be taken */
+    size_t head, len, cap;
+    size_t unsettled; /* taken and not settled */
+    bool paused, dirty, busy, dead;
+    loop_call resume;
+    atomic_bool resume_posted;
+};
+
+typedef struct carrier {
+    struct carrier *next;
+    ledger *owner;
+    const broker_carrier *calls;
+    uint64_t origin;
+} carrier;
+
+/* A stream part somebody here wants, for the transports. */
+typedef struct interest {
+    struct interest *next;
+    char *stream;
+    size_t stream_len;
+    uint32_t partition;
+    unsigned count;
+} interest;
+
+typedef struct room_call {
+    struct room_call *next;
+    ledger *owner;
+    void (*room)(void *arg);
+    void *arg;
+} room_call;
+
+typedef struct chain chain;
+typedef struct publication publication;
+
+struct bus {
+    loop *loop;
+    pool *pool;
+    bus_options options;
+    uint8_t address[20]; /* of options.key */
+
+    atomic_size_t bytes, messages; /* in flight */
+    room_call *rooms;
+    loop_call room;
+    atomic_bool room_wanted, room_posted;
+
+    msg_batch *head, *tail; /* admitted and not dispatched, in order */
+    msg **slots;            /* bytes in flight, by hash */
+    topic *topic;
+    broker_sub *subs;
+
+    carrier *carriers;
+    interest *interests;
+    uint64_t next_origin;
+
+    uv_mutex_t publish_lock;
+    publication *publish_head, **publish_tail; /* under publish_lock */
+    loop_call publish_call;
+    chain **chains;
+    size_t n_chains;
+
+    metric *outcomes[OUTCOMES], *refusals[REFUSAL_KINDS];
+    metric *verify_seconds, *in_flight_messages, *in_flight_bytes;
+};
+
+/* bus.c */
+ticket *ticket_new(ledger *owner, size_t n);
+void bus_append(bus *b, msg_batch *batch, void (*run)(job *j));
+/* The message has its outcome. reason may be borrowed. Gives up the bus's reference. */
+void msg_finish(bus *b, msg *m, int32_t outcome, const char *reason);
+/* Count what a batch holds until it is freed. */
+void bus_account(bus *b, msg_batch *batch, size_t bytes);
+/* Call the ticket's owner and free it, when nothing is left. */
+void ticket_end(ticket *t, const broker_msg *published);
+
+/* deliver.c */
+void deliver(bus *b, msg *m); /* to the queues; finishes it when nobody stores it */
+void deliver_flush(bus *b);   /* call the subscribers */
+
+/* carry.c */
+void carry_batch(bus *b, msg_batch *batch);
+void carry_interest(bus *b, const topic_entry *e, bool on);
+
+/* publish.c */
+void publish_init(bus *b);
+void publish_done(bus *b);
+
+#endif

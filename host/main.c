@@ -1,0 +1,111 @@
+/* main -- command line of the daemon. */
+#include "crash.h"
+#include "node.h"
+
+#include <broker/plugin.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <openssl/crypto.h>
+#include <uv.h>
+
+extern char **environ;
+
+static const char help[] =
+    "usage: logstore-broker [OPTIONS] [CONFIG]\n"
+    "\n"
+    "Runs a Log Store broker in the foreground until SIGTERM or Ctrl-C.\n"
+    "CONFIG is a JSON file; without it $LOGSTORE_BROKER_CONFIG, then\n"
+    "~/.logstore/config/default.json, then /etc/logstore-broker/config.json.\n"
+    "Settings can be overridden by LOGSTORE__BROKER__... in the environment.\n"
+    "\n"
+    "  --check          say whether the configuration is valid; start nothing\n"
+    "  --dump-config    print the effective configuration, secrets masked\n"
+    "  --list-plugins   print the plugins the configuration enables\n"
+    "  --version        print versions\n"
+    "  --help           print this\n"
+    "\n"
+    "Exit status: 0 clean stop, 1 configuration at fault, 2 usage, 3 could not\n"
+    "start, 4 a plugin did not let go in time.\n";
+
+enum { RUN, CHECK = 1000, DUMP, LIST, VERSION, HELP };
+
+static const struct option options[] = {
+    {"check", no_argument, NULL, CHECK},       {"dump-config", no_argument, NULL, DUMP},
+    {"list-plugins", no_argument, NULL, LIST}, {"version", no_argument, NULL, VERSION},
+    {"help", no_argument, NULL, HELP},         {NULL, 0, NULL, 0},
+};
+
+static void version_print(void)
+{
+    printf("logstore-broker %s\nplugin ABI %u.%u\nlibuv %s, jansson %s, %s\n", LOGSTORE_VERSION,
+           BROKER_ABI_MAJOR, BROKER_ABI_MINOR, uv_version_string(), jansson_version_str(),
+           OpenSSL_version(OPENSSL_VERSION));
+}
+
+/* Exit status for one that only looks at the configuration. */
+static int look(int what, conf *c)
+{
+    sb out = SB_INIT, why = SB_INIT;
+    bool ok = true;
+    char *text;
+
+    switch (what) {
+    case CHECK:
+        ok = node_check(c, &why);
+        if (ok)
+            sb_printf(&out, "%s: the configuration is valid\n", conf_name(c));
+        break;
+    case DUMP:
+        ok = node_check(c, &why); /* fills the plugins' defaults in */
+        text = conf_dump(c);
+        sb_printf(&out, "%s\n", text);
+        free(text);
+        break;
+    default:
+        ok = node_list(c, &out, &why);
+    }
+    if (out.len != 0)
+        fputs(out.data, stdout);
+    if (why.len != 0)
+        fprintf(stderr, "%s%s", why.data, why.data[why.len - 1] == '\n' ? "" : "\n");
+    sb_done(&out);
+    sb_done(&why);
+    conf_free(c);
+    return ok ? EXIT_OK : EXIT_CONFIG;
+}
+
+int main(int argc, char **argv)
+{
+    int what = RUN, option;
+    sb why = SB_INIT;
+    conf *c;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option == HELP) {
+            fputs(help, stdout);
+            return EXIT_OK;
+        }
+        if (option == VERSION) {
+            version_print();
+            return EXIT_OK;
+        }
+        if (option == '?') {
+            fputs("try: logstore-broker --help\n", stderr);
+            return EXIT_USAGE;
+        }
+        what = option;
+    }
+    if (argc - optind > 1) {
+        fprintf(stderr, "one configuration file, not %d; try: logstore-broker --help\n",
+                argc - optind);
+        return EXIT_USAGE;
+    }
+    crash_watch();
+    c = conf_load(optind < argc ? argv[optind] : NULL, environ, &why);
+    if (c == NULL) {
+        fprintf(stderr, "%s\n", why.data);
+        sb_done(&why);
+        return EXIT_CONFIG;
+    }
+    return what == RUN ? node_run(c) : look(what, c);
+}

@@ -1,0 +1,464 @@
+/* node -- see node.h. Start order is top to bottom of node_run(), stop order
+ * the reverse: requests end, plugins let go, sockets close, threads end. */
+#include "node.h"
+
+#include "bus/bus.h"
+#include "eth/eth.h"
+#include "http/http.h"
+#include "plugin/loader.h"
+#include "run/log.h"
+#include "run/metrics.h"
+#include "settings.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define IN_FLIGHT_BYTES    (48u << 20)
+#define IN_FLIGHT_MESSAGES 100000u
+
+typedef struct node {
+    conf *conf;
+    host_parts parts;
+    loop *loop;
+    pool *pool;
+    bus *bus;
+    http_server *http;
+    loader *loader;
+    uint8_t key[32];
+    char *data_dir;
+    settings *settings;
+    ledger ledger; /* of the host's own routes */
+    metric *process[2];
+    uv_signal_t term, interrupt;
+    uv_timer_t deadline;
+    uint64_t stop_by_ms;
+    bool stopping, drained, http_closed;
+    int status;
+} node;
+
+/* ---- the host's own routes ---- */
+
+static void answer(broker_req *req, uint32_t status, const char *type, const sb *body)
+{
+    broker_response r = {
+        .size = sizeof r,
+        .status = status,
+        .type = type,
+        .body = {(const uint8_t *)body->data, body->len},
+    };
+
+    http_reply(req, &r);
+}
+
+static void on_metrics(void *self, broker_req *req)
+{
+    sb body = SB_INIT;
+
+    (void)self;
+    metrics_render(&body);
+    answer(req, 200, "text/plain; version=0.0.4; charset=utf-8", &body);
+    sb_done(&body);
+}
+
+static void on_healthz(void *self, broker_req *req)
+{
+    sb body = SB_INIT;
+
+    (void)self;
+    sb_puts(&body, "ok\n");
+    answer(req, 200, "text/plain; charset=utf-8", &body);
+    sb_done(&body);
+}
+
+static void on_readyz(void *self, broker_req *req)
+{
+    node *n = self;
+    sb body = SB_INIT;
+    bool ready = !n->stopping && loader_is_ready(n->loader, &body);
+
+    if (ready)
+        sb_puts(&body, "ready\n");
+    else if (n->stopping)
+        sb_puts(&body, "stopping\n");
+    answer(req, ready ? 200 : 503, "text/plain; charset=utf-8", &body);
+    sb_done(&body);
+}
+
+static void routes_add(node *n)
+{
+    static const struct {
+        const char *path;
+        uint32_t flags;
+        void (*on_req)(void *self, broker_req *req);
+    } routes[] = {
+        {"/metrics", 0, on_metrics},
+        {"/healthz", BROKER_ROUTE_PUBLIC, on_healthz},
+        {"/readyz", BROKER_ROUTE_PUBLIC, on_readyz},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(routes); i++) {
+        broker_route r = {
+            .size = sizeof r,
+            .flags = routes[i].flags,
+            .method = "GET",
+            .path = routes[i].path,
+            .self = n,
+            .on_req = routes[i].on_req,
+        };
+
+        must(http_route(n->http, &n->ledger, &r) == NULL);
+    }
+}
+
+/* ---- process metrics ---- */
+
+static void process_metrics(void *arg)
+{
+    metric **m = arg;
+    struct rusage use;
+    long long pages = 0;
+    FILE *statm = fopen("/proc/self/statm", "re");
+
+    if (statm != NULL) {
+        if (fscanf(statm, "%*s %lld", &pages) == 1)
+            metric_set(m[0], (double)pages * (double)sysconf(_SC_PAGESIZE));
+        fclose(statm);
+    }
+    if (getrusage(RUSAGE_SELF, &use) == 0)
+        metric_set(m[1], (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
+                             (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6);
+}
+
+static void metrics_make(node *n)
+{
+    n->process[0] =
+        metrics_gauge("process_resident_memory_bytes", NULL, "Resident memory in bytes.");
+    n->process[1] =
+        metrics_gauge("process_cpu_seconds", NULL, "User and system CPU time spent, in seconds.");
+    metrics_on_render(process_metrics, n->process);
+    metric_set(metrics_gauge("broker_build_info", "version=\"" LOGSTORE_VERSION "\"",
+                             "Always 1; the version is a label."),
+               1);
+}
+
+/* ---- stopping ---- */
+
+static void notify(const char *state)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    size_t len = path != NULL ? strlen(path) : 0;
+    int fd;
+
+    if (len == 0 || len >= sizeof to.sun_path)
+        return;
+    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    memcpy(to.sun_path, path, len);
+    if (path[0] == '@')
+        to.sun_path[0] = '\0';
+    sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&to,
+           (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
+    close(fd);
+}
+
+static void on_plugins_stopped(void *arg, bool clean)
+{
+    node *n = arg;
+
+    if (!clean)
+        n->status = EXIT_STUCK;
+    loop_stop(n->loop);
+}
+
+static void on_http_closed(void *arg)
+{
+    node *n = arg;
+    uint64_t now = clock_mono_ns() / 1000000;
+
+    n->http_closed = true;
+    /* Plugins get what is left of the time, and a second at least. */
+    loader_stop(n->loader, n->stop_by_ms > now + 1000 ? n->stop_by_ms : now + 1000,
+                on_plugins_stopped, n);
+}
+
+static void requests_over(node *n)
+{
+    if (n->drained)
+        return;
+    n->drained = true;
+    uv_timer_stop(&n->deadline);
+    http_close(n->http, on_http_closed, n);
+}
+
+static void on_drained(void *arg)
+{
+    requests_over(arg);
+}
+
+static void on_deadline(uv_timer_t *t)
+{
+    node *n = t->data;
+
+    log_warn("broker", "some requests did not end in time and are cut");
+    requests_over(n);
+}
+
+static void stop_begin(node *n)
+{
+    unsigned timeout_ms = settings_shutdown_ms(n->settings);
+
+    if (n->stopping)
+        return;
+    n->stopping = true;
+    notify("STOPPING=1");
+    log_info("broker", "stopping, within %u ms", timeout_ms);
+    n->stop_by_ms = clock_mono_ns() / 1000000 + timeout_ms;
+    /* Half of the time is for requests to end, half for plugins to let go. */
+    must(uv_timer_start(&n->deadline, on_deadline, timeout_ms / 2, 0) == 0);
+    http_drain(n->http, on_drained, n);
+}
+
+static void on_signal(uv_signal_t *s, int number)
+{
+    (void)number;
+    stop_begin(s->data);
+}
+
+static void signals_watch(node *n)
+{
+    uv_loop_t *uv = loop_uv(n->loop);
+
+    signal(SIGPIPE, SIG_IGN);
+    must(uv_signal_init(uv, &n->term) == 0 && uv_signal_init(uv, &n->interrupt) == 0);
+    must(uv_timer_init(uv, &n->deadline) == 0);
+    n->term.data = n->interrupt.data = n->deadline.data = n;
+    must(uv_signal_start(&n->term, on_signal, SIGTERM) == 0);
+    must(uv_signal_start(&n->interrupt, on_signal, SIGINT) == 0);
+}
+
+/* ---- starting ---- */
+
+static bool http_make(node *n, sb *why)
+{
+    http_options o;
+
+    settings_http(n->settings, &o);
+    n->http = http_new(n->loop, n->pool, &o, why);
+    return n->http != NULL;
+}
+
+static bool plugins_load(node *n, sb *why)
+{
+    conf_plugin *plugins;
+    size_t count = conf_plugins(n->conf, &plugins);
+    bool ok = true;
+
+    for (size_t i = 0; i < count; i++) {
+        if (why->len != 0 && why->data[why->len - 1] != '\n')
+            sb_putc(why, '\n');
+        if (loader_load(n->loader, &plugins[i], why) == NULL)
+            ok = false;
+    }
+    conf_plugins_free(plugins, count);
+    return ok;
+}
+
+static bool under_sanitizer(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return true;
+#else
+    return getenv("LOGSTORE_KEEP_MAPPED") != NULL;
+#endif
+}
+
+static void loader_make(node *n)
+{
+    char *dir = settings_plugin_dir(n->settings);
+
+    n->parts.conf = n->conf;
+    n->parts.loop = n->loop;
+    n->parts.pool = n->pool;
+    n->parts.bus = n->bus;
+    n->parts.http = n->http;
+    n->parts.data_dir = n->data_dir;
+    n->loader = loader_new(&n->parts, dir, under_sanitizer());
+    free(dir);
+}
+
+static void say_lines(const sb *why)
+{
+    for (const char *p = why->data; p != NULL && *p != '\0';) {
+        const char *end = strchrnul(p, '\n');
+        char *line = must_strndup(p, (size_t)(end - p));
+
+        if (line[0] != '\0')
+            log_error("broker", "%s", line);
+        free(line);
+        p = *end != '\0' ? end + 1 : end;
+    }
+}
+
+static void say_ready(node *n)
+{
+    http_options o;
+
+    settings_http(n->settings, &o);
+    log_info("http", "listening on %s://%s:%u", o.cert_file != NULL ? "https" : "http", o.host,
+             http_port(n->http));
+    notify("READY=1");
+}
+
+static void node_free(node *n)
+{
+    loader_free(n->loader);
+    if (n->loop != NULL) {
+        /* Handles close on the loop. */
+        if (n->deadline.loop != NULL) {
+            uv_close((uv_handle_t *)&n->term, NULL);
+            uv_close((uv_handle_t *)&n->interrupt, NULL);
+            uv_close((uv_handle_t *)&n->deadline, NULL);
+        }
+        pool_free(n->pool);
+        uv_run(loop_uv(n->loop), UV_RUN_NOWAIT); /* what the workers posted last */
+        bus_free(n->bus);
+        loop_free(n->loop);
+    }
+    metrics_free_all();
+    settings_free(n->settings);
+    free(n->data_dir);
+    explicit_bzero(n->key, sizeof n->key);
+    conf_free(n->conf);
+    free(n);
+}
+
+static node *node_new(conf *c)
+{
+    node *n = must_alloc(sizeof *n);
+
+    n->conf = c;
+    n->settings = settings_new(c);
+    n->ledger.name = "host";
+    n->ledger.build = LOGSTORE_VERSION;
+    n->data_dir = settings_data_dir();
+    return n;
+}
+
+int node_run(conf *c)
+{
+    node *n = node_new(c);
+    bus_options options = {
+        .max_bytes = IN_FLIGHT_BYTES,
+        .max_messages = IN_FLIGHT_MESSAGES,
+        .partitions = settings_partitions,
+        .partitions_arg = n->settings,
+    };
+    char address[43] = "none";
+    uint8_t pub[64], raw_address[20];
+    sb why = SB_INIT;
+    int found, status = EXIT_CONFIG;
+
+    settings_log(n->settings);
+    n->loop = loop_new();
+    signals_watch(n);
+    found = conf_private_key(c, n->key, &why);
+    if (found < 0 || !settings_policy(n->settings, &options.policy, &why))
+        goto fail;
+    if (found > 0 && !eth_key_public(n->key, pub)) {
+        sb_puts(&why, "the private key is not a valid secp256k1 key (zero or too large)");
+        goto fail;
+    }
+    if (found > 0) {
+        eth_address_of(pub, raw_address);
+        eth_address_text(raw_address, address);
+        options.key = n->parts.key = n->key;
+    }
+    n->pool = pool_new(n->loop, settings_workers(n->settings));
+    n->bus = bus_new(n->loop, n->pool, &options);
+    status = EXIT_START;
+    if (!http_make(n, &why))
+        goto fail;
+    routes_add(n);
+    metrics_make(n);
+    loader_make(n);
+    log_info("broker", "logstore-broker %s, configuration '%s', address %s", LOGSTORE_VERSION,
+             conf_name(c), address);
+    if (!plugins_load(n, &why)) {
+        status = EXIT_CONFIG;
+        goto fail;
+    }
+    if (!loader_start(n->loader, &why))
+        goto fail;
+    http_open(n->http);
+    say_ready(n);
+    loop_run(n->loop);
+    goto stopped;
+fail:
+    say_lines(&why);
+    n->status = status;
+    if (n->loader != NULL || n->http != NULL) {
+        if (n->loader == NULL)
+            loader_make(n);
+        stop_begin(n);
+        loop_run(n->loop);
+    }
+stopped:
+    status = n->status;
+    sb_done(&why);
+    if (status == EXIT_STUCK)
+        _exit(EXIT_STUCK); /* never unmap under running code */
+    log_info("broker", "stopped");
+    node_free(n);
+    return status;
+}
+
+bool node_check(conf *c, sb *why)
+{
+    node *n = node_new(c);
+    policy p = {0};
+    bool ok;
+
+    loader_make(n);
+    ok = settings_policy(n->settings, &p, why);
+    ok = conf_private_key(c, n->key, why) >= 0 && ok;
+    ok = plugins_load(n, why) && ok;
+    n->conf = NULL; /* the caller's */
+    node_free(n);
+    return ok;
+}
+
+bool node_list(conf *c, sb *out, sb *why)
+{
+    node *n = node_new(c);
+    conf_plugin *plugins;
+    size_t count = conf_plugins(c, &plugins);
+    char *dir = settings_plugin_dir(n->settings);
+    bool ok = true;
+
+    loader_make(n);
+    for (size_t i = 0; i < count; i++) {
+        plugin *p = loader_load(n->loader, &plugins[i], why);
+        sb file = SB_INIT;
+
+        if (p == NULL) {
+            sb_putc(why, '\n');
+            ok = false;
+            continue;
+        }
+        loader_file(dir, &plugins[i], &file);
+        sb_printf(out, "%-12s %-12s %-10s ABI %u.%u  %s\n", plugins[i].key,
+                  plugin_manifest(p)->name, plugin_manifest(p)->version,
+                  plugin_manifest(p)->abi_major, plugin_manifest(p)->abi_minor, file.data);
+        sb_done(&file);
+    }
+    conf_plugins_free(plugins, count);
+    free(dir);
+    n->conf = NULL;
+    node_free(n);
+    return ok;
+}
