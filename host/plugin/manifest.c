@@ -104,10 +104,17 @@ static broker_rc image_manifest(const image *im, broker_manifest *out, char *why
     return BROKER_EINVAL;
 }
 
+broker_rc manifest_parse(const void *bytes, size_t len, broker_manifest *out, char *why,
+                         size_t why_len)
+{
+    image im = {bytes, len};
+
+    return image_manifest(&im, out, why, why_len);
+}
+
 broker_rc manifest_read(const char *path, broker_manifest *out, char *why, size_t why_len)
 {
     struct stat st;
-    image im;
     void *map;
     broker_rc rc;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -124,8 +131,7 @@ broker_rc manifest_read(const char *path, broker_manifest *out, char *why, size_
         snprintf(why, why_len, "cannot be mapped");
         return BROKER_EIO;
     }
-    im = (image){map, (size_t)st.st_size};
-    rc = image_manifest(&im, out, why, why_len);
+    rc = manifest_parse(map, (size_t)st.st_size, out, why, why_len);
     munmap(map, (size_t)st.st_size);
     return rc;
 }

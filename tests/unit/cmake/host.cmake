@@ -1,0 +1,5 @@
+logstore_test(test_base base)
+logstore_test(test_run host_run)
+logstore_test(test_bus host_bus)
+target_include_directories(test_run PRIVATE ${CMAKE_SOURCE_DIR}/host)
+target_include_directories(test_bus PRIVATE ${CMAKE_SOURCE_DIR}/host)

@@ -1,0 +1,330 @@
+/* bus: what goes in comes out once, in order, with the right outcome. */
+#include "bus/bus.h"
+#include "eth/eth.h"
+#include "run/metrics.h"
+#include "streamr/streamr.h"
+
+#include <criterion/criterion.h>
+
+#define STREAM "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a/bus"
+
+/* A bus with one durable subscriber, all on this thread but the workers. */
+typedef struct rig {
+    loop *loop;
+    pool *pool;
+    bus *bus;
+    ledger ledger;
+    broker_sub *sub;
+    uint8_t key[32];
+    size_t take; /* how many on_msgs() takes at most      */
+    bool hold;   /* do not settle what is taken           */
+    const broker_msg *held[64];
+    size_t n_held;
+    int64_t seen[512]; /* timestamps, in order of delivery      */
+    size_t n_seen;
+    int32_t outcomes[512];
+    char reasons[512][80];
+    size_t n_outcomes, wanted;
+    unsigned rooms;
+    size_t offered;
+} rig;
+
+static size_t on_msgs(void *self, const broker_msg *const *msgs, size_t n)
+{
+    rig *r = self;
+    size_t taken = n < r->take ? n : r->take;
+
+    r->offered += n;
+    for (size_t i = 0; i < taken; i++) {
+        broker_outcome stored = {BROKER_STORED, 0, NULL};
+
+        r->seen[r->n_seen++] = msgs[i]->timestamp_ms;
+        cr_assert((msgs[i]->flags & BROKER_MSG_VERIFIED) != 0);
+        if (r->hold)
+            r->held[r->n_held++] = msgs[i];
+        else
+            bus_settle(r->sub, &msgs[i], &stored, 1);
+    }
+    return taken;
+}
+
+static void on_done(void *arg, const broker_outcome *outcomes, size_t n)
+{
+    rig *r = arg;
+
+    for (size_t i = 0; i < n; i++) {
+        snprintf(r->reasons[r->n_outcomes], sizeof r->reasons[0], "%s",
+                 outcomes[i].reason != NULL ? outcomes[i].reason : "");
+        r->outcomes[r->n_outcomes++] = outcomes[i].code;
+    }
+    if (r->n_outcomes >= r->wanted)
+        loop_stop(r->loop);
+}
+
+static void on_room(void *arg)
+{
+    rig *r = arg;
+
+    r->rooms++;
+}
+
+static void rig_start(rig *r, size_t max_messages, uint32_t flags)
+{
+    broker_subscription want = {
+        .size = sizeof want,
+        .flags = flags,
+        .stream = {STREAM, strlen(STREAM)},
+        .partition = BROKER_ALL_PARTITIONS,
+        .on_msgs = on_msgs,
+        .self = r,
+    };
+    bus_options options = {
+        .policy = {.max_future_skew_ms = 900000},
+        .key = r->key,
+        .max_bytes = 1 << 20,
+        .max_messages = max_messages,
+    };
+
+    memset(r, 0, sizeof *r);
+    memset(r->key, 0x11, sizeof r->key);
+    r->take = SIZE_MAX;
+    r->ledger.name = "rig";
+    r->loop = loop_new();
+    r->pool = pool_new(r->loop, 2);
+    r->bus = bus_new(r->loop, r->pool, &options);
+    if (flags != UINT32_MAX)
+        cr_assert_eq(bus_subscribe(r->bus, &r->ledger, &want, &r->sub), BROKER_OK);
+}
+
+static void rig_stop(rig *r)
+{
+    bus_forget(r->bus, &r->ledger);
+    while (!bus_is_idle(r->bus))
+        uv_run(loop_uv(r->loop), UV_RUN_ONCE);
+    cr_assert(ledger_is_clear(&r->ledger));
+    pool_free(r->pool);
+    uv_run(loop_uv(r->loop), UV_RUN_NOWAIT);
+    bus_free(r->bus);
+    loop_free(r->loop);
+    metrics_free_all();
+}
+
+/* A signed message, appended to out. */
+static void make(int64_t timestamp_ms, const char *content, sb *out)
+{
+    uint8_t key[32], pub[64], address[20], sig[65];
+    broker_msg m = {
+        .size = sizeof m,
+        .stream = {STREAM, strlen(STREAM)},
+        .timestamp_ms = timestamp_ms,
+        .publisher = {address, 20},
+        .chain = {"c", 1},
+        .content = {(const uint8_t *)content, strlen(content)},
+        .body = BROKER_BODY_CONTENT,
+        .signature_type = BROKER_SIGNATURE_SECP256K1,
+    };
+
+    memset(key, 0x11, sizeof key);
+    cr_assert(eth_key_public(key, pub));
+    eth_address_of(pub, address);
+    streamr_sign(&m, key, sig);
+    streamr_encode(&m, out);
+}
+
+static broker_rc admit(rig *r, const sb *raws, size_t n)
+{
+    broker_frame frames[300];
+    broker_admission what = {
+        .size = sizeof what,
+        .frames = frames,
+        .n = n,
+        .only_partition = BROKER_ALL_PARTITIONS,
+        .done = on_done,
+        .arg = r,
+    };
+
+    for (size_t i = 0; i < n; i++)
+        frames[i] = (broker_frame){{(const uint8_t *)raws[i].data, raws[i].len}, NULL};
+    return bus_admit(r->bus, &r->ledger, &what);
+}
+
+Test(bus, delivers_in_order_of_admission_though_checked_in_parallel)
+{
+    static rig r;
+    static sb raws[300];
+
+    rig_start(&r, 10000, BROKER_SUB_DURABLE);
+    for (size_t i = 0; i < 300; i++)
+        make(1700000000000 + (int64_t)i, "{}", &raws[i]);
+    r.wanted = 300;
+    cr_assert_eq(admit(&r, raws, 300), BROKER_OK);
+    loop_run(r.loop);
+    cr_assert_eq(r.n_seen, 300);
+    for (size_t i = 0; i < 300; i++) {
+        cr_assert_eq(r.seen[i], 1700000000000 + (int64_t)i);
+        cr_assert_eq(r.outcomes[i], BROKER_STORED);
+        sb_done(&raws[i]);
+    }
+    rig_stop(&r);
+}
+
+Test(bus, identical_bytes_in_flight_are_checked_and_delivered_once)
+{
+    static rig r;
+    sb raws[3] = {SB_INIT, SB_INIT, SB_INIT};
+
+    rig_start(&r, 10000, BROKER_SUB_DURABLE);
+    for (size_t i = 0; i < 3; i++)
+        make(1700000000000, "{}", &raws[i]);
+    r.wanted = 3;
+    cr_assert_eq(admit(&r, raws, 2), BROKER_OK);
+    cr_assert_eq(admit(&r, raws + 2, 1), BROKER_OK);
+    loop_run(r.loop);
+    cr_assert_eq(r.n_seen, 1);
+    cr_assert_eq(r.outcomes[0] + r.outcomes[1] + r.outcomes[2],
+                 BROKER_STORED + 2 * BROKER_DUPLICATE);
+    for (size_t i = 0; i < 3; i++)
+        sb_done(&raws[i]);
+    rig_stop(&r);
+}
+
+Test(bus, refuses_with_a_reason_and_never_delivers)
+{
+    static rig r;
+    sb raws[3] = {SB_INIT, SB_INIT, SB_INIT};
+
+    rig_start(&r, 10000, BROKER_SUB_DURABLE);
+    make(1700000000000, "{\"a\":1}", &raws[0]);
+    raws[0].data[raws[0].len - 3] ^= 1; /* the content */
+    sb_puts(&raws[1], "not protobuf at all");
+    make(clock_wall_ms() + 1000000000, "{}", &raws[2]);
+    r.wanted = 3;
+    cr_assert_eq(admit(&r, raws, 3), BROKER_OK);
+    loop_run(r.loop);
+    cr_assert_eq(r.n_seen, 0);
+    for (size_t i = 0; i < 3; i++) {
+        cr_assert_eq(r.outcomes[i], BROKER_REJECTED);
+        cr_assert_neq(r.reasons[i][0], '\0');
+        sb_done(&raws[i]);
+    }
+    cr_assert(strstr(r.reasons[2], "future"), "%s", r.reasons[2]);
+    rig_stop(&r);
+}
+
+Test(bus, a_subscriber_that_takes_less_is_called_again_after_resume)
+{
+    static rig r;
+    sb raws[4] = {SB_INIT, SB_INIT, SB_INIT, SB_INIT};
+
+    rig_start(&r, 10000, BROKER_SUB_DURABLE);
+    for (size_t i = 0; i < 4; i++)
+        make(1700000000000 + (int64_t)i, "{}", &raws[i]);
+    r.take = 2;
+    r.wanted = 4;
+    cr_assert_eq(admit(&r, raws, 4), BROKER_OK);
+    while (r.n_seen < 2)
+        uv_run(loop_uv(r.loop), UV_RUN_ONCE);
+    cr_assert_eq(r.n_outcomes, 0);
+    r.take = SIZE_MAX;
+    bus_resume(r.sub);
+    loop_run(r.loop);
+    cr_assert_eq(r.n_seen, 4);
+    for (size_t i = 0; i < 4; i++)
+        sb_done(&raws[i]);
+    rig_stop(&r);
+}
+
+Test(bus, is_full_at_its_bound_and_says_when_there_is_room)
+{
+    static rig r;
+    sb raws[4] = {SB_INIT, SB_INIT, SB_INIT, SB_INIT};
+    broker_outcome stored[4] = {{BROKER_STORED, 0, NULL},
+                                {BROKER_STORED, 0, NULL},
+                                {BROKER_STORED, 0, NULL},
+                                {BROKER_STORED, 0, NULL}};
+
+    rig_start(&r, 4, BROKER_SUB_DURABLE);
+    for (size_t i = 0; i < 4; i++)
+        make(1700000000000 + (int64_t)i, "{}", &raws[i]);
+    r.hold = true;
+    r.wanted = 4;
+    cr_assert_eq(admit(&r, raws, 4), BROKER_OK);
+    cr_assert_eq(admit(&r, raws, 1), BROKER_AGAIN);
+    cr_assert_eq(bus_on_room(r.bus, &r.ledger, on_room, &r), BROKER_OK);
+    while (r.n_held < 4)
+        uv_run(loop_uv(r.loop), UV_RUN_ONCE);
+    cr_assert_eq(r.rooms, 0);
+    bus_settle(r.sub, r.held, stored, 4);
+    while (r.rooms == 0)
+        uv_run(loop_uv(r.loop), UV_RUN_ONCE);
+    cr_assert_eq(r.n_outcomes, 4);
+    for (size_t i = 0; i < 4; i++)
+        sb_done(&raws[i]);
+    rig_stop(&r);
+}
+
+Test(bus, without_a_durable_subscriber_nothing_counts_as_stored)
+{
+    static rig r;
+    sb raw = SB_INIT;
+
+    rig_start(&r, 100, UINT32_MAX);
+    make(1700000000000, "{}", &raw);
+    r.wanted = 1;
+    cr_assert_eq(admit(&r, &raw, 1), BROKER_OK);
+    loop_run(r.loop);
+    cr_assert_eq(r.outcomes[0], BROKER_NO_STORE);
+    sb_done(&raw);
+    rig_stop(&r);
+}
+
+Test(bus, what_is_queued_at_a_leaving_store_fails_and_may_be_sent_again)
+{
+    static rig r;
+    sb raw = SB_INIT;
+
+    rig_start(&r, 100, BROKER_SUB_DURABLE);
+    make(1700000000000, "{}", &raw);
+    r.take = 0;
+    r.wanted = 1;
+    cr_assert_eq(admit(&r, &raw, 1), BROKER_OK);
+    while (r.offered == 0)
+        uv_run(loop_uv(r.loop), UV_RUN_ONCE);
+    bus_unsubscribe(r.sub);
+    cr_assert_eq(r.n_outcomes, 1);
+    cr_assert_eq(r.outcomes[0], BROKER_FAILED);
+    sb_done(&raw);
+    rig_stop(&r);
+}
+
+static void on_published(void *arg, const broker_msg *msg, const broker_outcome *outcome)
+{
+    rig *r = arg;
+
+    cr_assert_not_null(msg, "%s", outcome->reason);
+    cr_assert_eq(msg->chain.len, 20);
+    cr_assert_eq((msg->flags & BROKER_MSG_HAS_PREV) != 0, r->n_outcomes > 0);
+    on_done(arg, outcome, 1);
+}
+
+Test(bus, published_messages_are_signed_and_chained)
+{
+    static rig r;
+    broker_publication what = {
+        .size = sizeof what,
+        .stream = {STREAM, strlen(STREAM)},
+        .content = {(const uint8_t *)"{\"n\":1}", 7},
+        .done = on_published,
+        .arg = &r,
+    };
+
+    rig_start(&r, 100, BROKER_SUB_DURABLE);
+    r.wanted = 3;
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(bus_publish(r.bus, &r.ledger, &what), BROKER_OK);
+    loop_run(r.loop);
+    cr_assert_eq(r.n_seen, 3);
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(r.outcomes[i], BROKER_STORED, "%s", r.reasons[i]);
+    rig_stop(&r);
+}
