@@ -35,7 +35,7 @@ typedef struct node {
     uv_signal_t term, interrupt;
     uv_timer_t deadline;
     uint64_t stop_by_ms;
-    bool stopping, drained, http_closed;
+    bool stopping, drained;
     int status;
 } node;
 
@@ -180,7 +180,7 @@ static void on_http_closed(void *arg)
     node *n = arg;
     uint64_t now = clock_mono_ns() / 1000000;
 
-    n->http_closed = true;
+    n->http = n->parts.http = NULL;
     /* Plugins get what is left of the time, and a second at least. */
     loader_stop(n->loader, n->stop_by_ms > now + 1000 ? n->stop_by_ms : now + 1000,
                 on_plugins_stopped, n);

@@ -41,7 +41,7 @@ static void sub_free_when_over(broker_sub *s)
 static void queue_push(broker_sub *s, const broker_msg *m)
 {
     if (s->len == s->cap) {
-        if (s->head >= s->cap / 2) {
+        if (s->head != 0 && s->head >= s->cap / 2) {
             memmove(s->queue, s->queue + s->head, (s->len - s->head) * sizeof(broker_msg *));
             s->len -= s->head;
             s->head = 0;

@@ -382,7 +382,8 @@ static bool plugin_start(plugin *p, sb *why)
 /* What a build that is leaving had registered. */
 static void build_forget(build *b)
 {
-    http_unroute(b->parts->http, &b->ledger);
+    if (b->parts->http != NULL) /* closed before the plugins stop */
+        http_unroute(b->parts->http, &b->ledger);
     bus_forget(b->parts->bus, &b->ledger);
     registry_forget(b->loader->registry, b);
 }

@@ -31,9 +31,9 @@ enum pb_wire { PB_WIRE_VARINT = 0, PB_WIRE_I64 = 1, PB_WIRE_LEN = 2, PB_WIRE_I32
 typedef struct pb_field {
     const uint8_t *start; /* of the whole field, key included              */
     uint32_t number;
-    uint32_t wire;        /* PB_WIRE_*                                     */
-    uint64_t value;       /* VARINT, I64, I32                              */
-    view bytes;           /* LEN                                           */
+    uint32_t wire;  /* PB_WIRE_*                                     */
+    uint64_t value; /* VARINT, I64, I32                              */
+    view bytes;     /* LEN                                           */
 } pb_field;
 
 bool pb_varint_long(view *in, uint64_t *out);
@@ -86,21 +86,21 @@ typedef struct pb_head {
     pb_list unknown; /* pb_bytes: unknown fields, whole, written back by pb_encode() */
 } pb_head;
 
-typedef enum pb_type { /* the C type of the member */
-    PB_INT32,    /* int32_t, also enums */
-    PB_INT64,    /* int64_t   */
-    PB_UINT32,   /* uint32_t  */
-    PB_UINT64,   /* uint64_t  */
-    PB_SINT32,   /* int32_t   */
-    PB_SINT64,   /* int64_t   */
-    PB_BOOL,     /* bool      */
-    PB_FIXED32,  /* uint32_t, also sfixed32 */
-    PB_FIXED64,  /* uint64_t, also sfixed64 */
-    PB_FLOAT,    /* float     */
-    PB_DOUBLE,   /* double    */
-    PB_BYTES,    /* pb_bytes  */
-    PB_STRING,   /* pb_bytes, UTF-8 */
-    PB_MESSAGE,  /* pointer to the sub-message's struct; NULL: absent */
+typedef enum pb_type {             /* the C type of the member */
+                       PB_INT32,   /* int32_t, also enums */
+                       PB_INT64,   /* int64_t   */
+                       PB_UINT32,  /* uint32_t  */
+                       PB_UINT64,  /* uint64_t  */
+                       PB_SINT32,  /* int32_t   */
+                       PB_SINT64,  /* int64_t   */
+                       PB_BOOL,    /* bool      */
+                       PB_FIXED32, /* uint32_t, also sfixed32 */
+                       PB_FIXED64, /* uint64_t, also sfixed64 */
+                       PB_FLOAT,   /* float     */
+                       PB_DOUBLE,  /* double    */
+                       PB_BYTES,   /* pb_bytes  */
+                       PB_STRING,  /* pb_bytes, UTF-8 */
+                       PB_MESSAGE, /* pointer to the sub-message's struct; NULL: absent */
 } pb_type;
 
 typedef enum pb_rule {
@@ -129,21 +129,37 @@ struct pb_table {
 };
 
 #define PB_FIELD(type, member, number, kind)                                                       \
-    {number, kind, PB_PLAIN_RULE, offsetof(type, member), 0, NULL}
+    {                                                                                              \
+        number, kind, PB_PLAIN_RULE, offsetof(type, member), 0, NULL                               \
+    }
 #define PB_OPTIONAL(type, member, number, kind)                                                    \
-    {number, kind, PB_OPTIONAL_RULE, offsetof(type, member), 0, NULL}
+    {                                                                                              \
+        number, kind, PB_OPTIONAL_RULE, offsetof(type, member), 0, NULL                            \
+    }
 #define PB_REPEATED(type, member, number, kind)                                                    \
-    {number, kind, PB_REPEATED_RULE, offsetof(type, member), 0, NULL}
+    {                                                                                              \
+        number, kind, PB_REPEATED_RULE, offsetof(type, member), 0, NULL                            \
+    }
 #define PB_ONEOF(type, member, which, number, kind)                                                \
-    {number, kind, PB_ONEOF_RULE, offsetof(type, member), offsetof(type, which), NULL}
+    {                                                                                              \
+        number, kind, PB_ONEOF_RULE, offsetof(type, member), offsetof(type, which), NULL           \
+    }
 #define PB_SUB(type, member, number, table)                                                        \
-    {number, PB_MESSAGE, PB_PLAIN_RULE, offsetof(type, member), 0, &(table)}
+    {                                                                                              \
+        number, PB_MESSAGE, PB_PLAIN_RULE, offsetof(type, member), 0, &(table)                     \
+    }
 #define PB_REPEATED_SUB(type, member, number, table)                                               \
-    {number, PB_MESSAGE, PB_REPEATED_RULE, offsetof(type, member), 0, &(table)}
+    {                                                                                              \
+        number, PB_MESSAGE, PB_REPEATED_RULE, offsetof(type, member), 0, &(table)                  \
+    }
 #define PB_ONEOF_SUB(type, member, which, number, table)                                           \
-    {number, PB_MESSAGE, PB_ONEOF_RULE, offsetof(type, member), offsetof(type, which), &(table)}
+    {                                                                                              \
+        number, PB_MESSAGE, PB_ONEOF_RULE, offsetof(type, member), offsetof(type, which), &(table) \
+    }
 #define PB_TABLE(type, rows)                                                                       \
-    {#type, rows, COUNT_OF(rows), sizeof(type)}
+    {                                                                                              \
+#type, rows, COUNT_OF(rows), sizeof(type)                                                  \
+    }
 
 /* ---- Codec ---- */
 

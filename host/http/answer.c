@@ -1,0 +1,354 @@
+/* answer -- responses, whole and streamed.
+ *
+ * A streamed body has two parts: while one is written to the socket, the next is
+ * made by pull() on a worker. Answers come from any thread; everything but pull()
+ * and close() then happens on the loop. */
+#include "http/parts.h"
+
+/* ---- the writer a pull() fills ---- */
+
+static bool part_room(part *p, size_t len)
+{
+    uint8_t *grown;
+
+    if (len <= p->cap - p->len)
+        return true;
+    if (p->len != 0)
+        return false; /* full: what there is goes out first */
+    grown = realloc(p->bytes, CHUNK_HEAD + len + CHUNK_TAIL);
+    if (grown == NULL)
+        return false;
+    p->bytes = grown;
+    p->cap = len;
+    return true;
+}
+
+static uint8_t *part_reserve(broker_writer *w, size_t len)
+{
+    part *p = (part *)(void *)w;
+
+    return part_room(p, len) ? p->bytes + CHUNK_HEAD + p->len : NULL;
+}
+
+static void part_commit(broker_writer *w, size_t used)
+{
+    part *p = (part *)(void *)w;
+
+    must(used <= p->cap - p->len);
+    p->len += used;
+}
+
+static broker_rc part_write(broker_writer *w, const void *bytes, size_t len)
+{
+    uint8_t *to = part_reserve(w, len);
+
+    if (to == NULL)
+        return BROKER_AGAIN;
+    if (len != 0)
+        memcpy(to, bytes, len);
+    part_commit(w, len);
+    return BROKER_OK;
+}
+
+/* ---- streaming ---- */
+
+static void stream_step(broker_req *r);
+
+static void close_run(job *j)
+{
+    broker_req *r = CONTAINER_OF(j, broker_req, job);
+
+    CROSS(r->owner, "close", r->stream.close(r->stream.self));
+}
+
+static void close_done(job *j)
+{
+    broker_req *r = CONTAINER_OF(j, broker_req, job);
+
+    r->streaming = false;
+    if (r->conn != NULL)
+        conn_next(r->conn);
+    else
+        req_free(r);
+}
+
+static void stream_close(broker_req *r)
+{
+    if (r->closing)
+        return;
+    r->closing = true;
+    r->job.run = close_run;
+    r->job.done = close_done;
+    pool_submit(r->server->pool, &r->job);
+}
+
+static void pull_run(job *j)
+{
+    broker_req *r = CONTAINER_OF(j, broker_req, job);
+    part *p = &r->parts[r->making];
+
+    p->w = (broker_writer){sizeof p->w, 0, part_write, part_reserve, part_commit};
+    p->len = 0;
+    if (p->bytes == NULL) {
+        p->bytes = malloc(CHUNK_HEAD + PART_LEN + CHUNK_TAIL);
+        p->cap = PART_LEN;
+    }
+    if (p->bytes == NULL) {
+        p->cap = 0;
+        r->rc = BROKER_ENOMEM;
+        return;
+    }
+    CROSS(r->owner, "pull", r->rc = r->stream.pull(r->stream.self, &p->w));
+}
+
+static void pull_done(job *j)
+{
+    broker_req *r = CONTAINER_OF(j, broker_req, job);
+
+    r->pulling = false;
+    if (r->rc < 0)
+        r->cut = true;
+    if (r->rc == BROKER_END)
+        r->over = true;
+    if (r->parts[r->making].len != 0 || r->over)
+        r->ready = r->making;
+    else if (r->rc == BROKER_AGAIN && !atomic_exchange(&r->woken, false))
+        r->waiting = true;
+    stream_step(r);
+}
+
+static void part_written(conn *c)
+{
+    broker_req *r = c->req;
+
+    r->writing = false;
+    stream_step(r);
+}
+
+/* Chunk framing goes around the part, in the room left for it. */
+static void part_send(broker_req *r)
+{
+    part *p = &r->parts[r->ready];
+    uint8_t *from = p->bytes + CHUNK_HEAD;
+    size_t len = p->len;
+
+    if (r->head.minor == 1) {
+        if (p->len != 0) {
+            char size[CHUNK_HEAD + 1];
+            int n = snprintf(size, sizeof size, "%zx\r\n", p->len);
+
+            from -= n;
+            memcpy(from, size, (size_t)n);
+            memcpy(p->bytes + CHUNK_HEAD + p->len, "\r\n", 2);
+            len += (size_t)n + 2;
+        }
+        if (r->over) {
+            memcpy(from + len, "0\r\n\r\n", 5);
+            len += 5;
+        }
+    }
+    r->making = 1 - r->ready;
+    r->ready = -1;
+    r->writing = true;
+    conn_write(r->conn, from, len, part_written, NULL);
+}
+
+static void stream_step(broker_req *r)
+{
+    if (r->pulling || r->closing)
+        return;
+    if (r->conn == NULL || r->cut) {
+        if (r->conn != NULL) {
+            conn *c = r->conn;
+
+            c->req = NULL;
+            r->conn = NULL;
+            conn_close(c); /* without the last chunk: nobody takes the part for the whole */
+        }
+        stream_close(r);
+        return;
+    }
+    if (!r->writing && r->ready >= 0)
+        part_send(r);
+    if (r->conn == NULL || r->closing)
+        return; /* the write failed at once */
+    if (r->over) {
+        if (!r->writing && r->ready < 0)
+            stream_close(r);
+        return;
+    }
+    if (r->ready < 0 && !r->waiting) {
+        r->pulling = true;
+        r->job.run = pull_run;
+        r->job.done = pull_done;
+        pool_submit(r->server->pool, &r->job);
+    }
+}
+
+void answer_left(broker_req *r)
+{
+    if (r->streaming) {
+        r->writing = false;
+        stream_step(r);
+    } else {
+        req_free(r);
+    }
+}
+
+/* ---- heads ---- */
+
+static void head_make(broker_req *r, const broker_response *response, sb *out)
+{
+    broker_str origin = head_get(&r->head, "Origin");
+    bool allowed = false;
+
+    sb_printf(out, "HTTP/1.1 %u %s\r\n", response->status, status_text(response->status));
+    if (response->type != NULL)
+        sb_printf(out, "Content-Type: %s\r\n", response->type);
+    for (size_t i = 0; origin.ptr != NULL && i < r->server->n_origins; i++)
+        allowed |= strlen(r->server->origins[i]) == origin.len &&
+                   memcmp(r->server->origins[i], origin.ptr, origin.len) == 0;
+    if (allowed)
+        sb_printf(out, "Access-Control-Allow-Origin: %.*s\r\nVary: Origin\r\n", (int)origin.len,
+                  origin.ptr);
+    else
+        sb_puts(out, "Access-Control-Allow-Origin: *\r\n");
+    for (size_t i = 0; i < response->n_headers; i++)
+        sb_printf(out, "%s: %.*s\r\n", response->headers[i].name,
+                  (int)response->headers[i].value.len, response->headers[i].value.ptr);
+}
+
+static void answered(broker_req *r)
+{
+    unsigned class = r->status / 100;
+
+    r->answered = true;
+    if (class < COUNT_OF(r->server->requests))
+        metric_add(r->server->requests[class], 1);
+    metric_observe(r->server->seconds, (double)(clock_mono_ns() - r->started_ns) / 1e9);
+}
+
+static void reply_written(conn *c)
+{
+    conn_next(c);
+}
+
+static void reply_send(broker_req *r)
+{
+    conn *c = r->conn;
+    size_t len = r->answer.len;
+    char *bytes;
+
+    TAKE(bytes, r->answer.data);
+    r->answer = (sb)SB_INIT;
+    c->state = CONN_ANSWER;
+    conn_write(c, bytes, len, reply_written, bytes);
+}
+
+/* [loop] The answer that was made on any thread. */
+static void answer_on_loop(loop_call *call)
+{
+    broker_req *r = CONTAINER_OF(call, broker_req, call_answer);
+    conn *c = r->conn;
+
+    answered(r);
+    if (c == NULL) {
+        if (r->streaming)
+            stream_step(r);
+        else
+            req_free(r);
+        return;
+    }
+    if (!body_is_over(&r->body))
+        r->keep = false; /* what is left of the body is not worth reading */
+    if (!r->streaming) {
+        reply_send(r);
+        return;
+    }
+    c->state = CONN_ANSWER;
+    r->writing = true;
+    {
+        size_t len = r->answer.len;
+        char *bytes;
+
+        TAKE(bytes, r->answer.data);
+        r->answer = (sb)SB_INIT;
+        conn_write(c, bytes, len, part_written, bytes);
+    }
+    stream_step(r);
+}
+
+void http_reply(broker_req *r, const broker_response *response)
+{
+    head_make(r, response, &r->answer);
+    if (!r->keep)
+        sb_puts(&r->answer, "Connection: close\r\n");
+    if (response->status != 204)
+        sb_printf(&r->answer, "Content-Length: %zu\r\n", response->body.len);
+    sb_puts(&r->answer, "\r\n");
+    if (!r->head_only)
+        sb_append(&r->answer, response->body.ptr, response->body.len);
+    r->status = response->status;
+    loop_post(r->server->loop, &r->call_answer);
+}
+
+void http_stream(broker_req *r, const broker_response *response, const broker_body *body)
+{
+    head_make(r, response, &r->answer);
+    if (r->head.minor == 0)
+        r->keep = false;
+    else
+        sb_puts(&r->answer, "Transfer-Encoding: chunked\r\n");
+    if (!r->keep)
+        sb_puts(&r->answer, "Connection: close\r\n");
+    sb_puts(&r->answer, "\r\n");
+    r->status = response->status;
+    r->stream = *body;
+    r->streaming = true;
+    r->over = r->head_only;
+    loop_post(r->server->loop, &r->call_answer);
+}
+
+/* ---- from other threads ---- */
+
+static void wake_on_loop(loop_call *call)
+{
+    broker_req *r = CONTAINER_OF(call, broker_req, call_wake);
+
+    if (!r->waiting)
+        return;
+    r->waiting = false;
+    atomic_store(&r->woken, false);
+    stream_step(r);
+}
+
+void http_wake(broker_req *r)
+{
+    if (!atomic_exchange(&r->woken, true))
+        loop_post(r->server->loop, &r->call_wake);
+}
+
+static void resume_on_loop(loop_call *call)
+{
+    broker_req *r = CONTAINER_OF(call, broker_req, call_resume);
+
+    atomic_store(&r->resumed, false);
+    r->paused = false;
+    if (r->conn != NULL) {
+        conn_touch(r->conn, r->server->body_timeout_ms);
+        conn_run(r->conn);
+    }
+}
+
+void http_resume(broker_req *r)
+{
+    if (!atomic_exchange(&r->resumed, true))
+        loop_post(r->server->loop, &r->call_resume);
+}
+
+void answer_init(broker_req *r)
+{
+    r->call_answer.fn = answer_on_loop;
+    r->call_wake.fn = wake_on_loop;
+    r->call_resume.fn = resume_on_loop;
+}

@@ -1,0 +1,338 @@
+/* conn -- one connection: bytes in, requests one after another, bytes out.
+ *
+ * Bytes are read into a counted block; what a plugin retains of it stays, and the
+ * next bytes go behind it or into another block. An idle connection holds none. */
+#include "http/parts.h"
+
+typedef struct write_req {
+    uv_write_t uv;
+    conn *conn;
+    void (*written)(conn *c);
+    void *owned;
+} write_req;
+
+static uint64_t now_ms(const http_server *s)
+{
+    return uv_now(loop_uv(s->loop));
+}
+
+void conn_touch(conn *c, unsigned timeout_ms)
+{
+    c->deadline_ms = now_ms(c->server) + timeout_ms;
+}
+
+static void block_drop(conn *c)
+{
+    buf_release(c->in);
+    c->in = NULL;
+    c->start = c->len = 0;
+}
+
+/* Room behind what is there; unread bytes move to a new block when there is none. */
+static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *out)
+{
+    conn *c = CONTAINER_OF((uv_tcp_t *)h, conn, tcp);
+    size_t want = c->state == CONN_BODY ? BODY_BLOCK : IDLE_BLOCK, left = c->len - c->start;
+
+    (void)suggested;
+    if (c->in == NULL || c->in->len - c->len < 2048) {
+        broker_buf *fresh = buf_new(want > 2 * left ? want : 2 * left);
+
+        if (fresh == NULL) {
+            *out = uv_buf_init(NULL, 0);
+            return;
+        }
+        if (left != 0)
+            memcpy(buf_bytes(fresh), c->in->bytes + c->start, left);
+        buf_release(c->in);
+        c->in = fresh;
+        c->start = 0;
+        c->len = left;
+    }
+    *out = uv_buf_init((char *)buf_bytes(c->in) + c->len, (unsigned)(c->in->len - c->len));
+}
+
+static void on_closed(uv_handle_t *h)
+{
+    conn *c = CONTAINER_OF((uv_tcp_t *)h, conn, tcp);
+    http_server *s = c->server;
+
+    block_drop(c);
+    *c->link = c->next;
+    if (c->next != NULL)
+        c->next->link = c->link;
+    free(c);
+    server_conn_gone(s);
+}
+
+void conn_close(conn *c)
+{
+    if (c->closing)
+        return;
+    c->closing = true;
+    if (c->req != NULL) {
+        broker_req *r = c->req;
+
+        c->req = NULL;
+        req_left(r);
+    }
+    uv_close((uv_handle_t *)&c->tcp, on_closed);
+}
+
+static void on_written(uv_write_t *uv, int status)
+{
+    write_req *w = CONTAINER_OF(uv, write_req, uv);
+    conn *c = w->conn;
+
+    if (status == 0 && !c->closing) {
+        conn_touch(c, c->server->idle_timeout_ms);
+        if (w->written != NULL)
+            w->written(c);
+    } else {
+        conn_close(c);
+    }
+    free(w->owned);
+    free(w);
+}
+
+void conn_write(conn *c, void *bytes, size_t len, void (*written)(conn *c), void *owned)
+{
+    write_req *w = must_alloc(sizeof *w);
+    uv_buf_t buf = uv_buf_init(bytes, (unsigned)len);
+
+    w->conn = c;
+    w->written = written;
+    w->owned = owned;
+    conn_touch(c, c->server->idle_timeout_ms);
+    if (c->closing || uv_write(&w->uv, (uv_stream_t *)&c->tcp, &buf, 1, on_written) != 0) {
+        free(owned);
+        free(w);
+        conn_close(c);
+    }
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf);
+
+static void reading_set(conn *c, bool on)
+{
+    if (c->reading == on || c->closing)
+        return;
+    c->reading = on;
+    if (on)
+        uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read);
+    else
+        uv_read_stop((uv_stream_t *)&c->tcp);
+}
+
+void conn_next(conn *c)
+{
+    broker_req *r = c->req;
+    bool keep = r->keep && body_is_over(&r->body) && !c->server->draining && !c->ending;
+
+    c->req = NULL;
+    r->conn = NULL;
+    req_free(r);
+    if (!keep) {
+        conn_close(c);
+        return;
+    }
+    c->state = CONN_HEAD;
+    conn_touch(c, c->server->idle_timeout_ms);
+    conn_run(c);
+}
+
+/* A request that cannot be understood is answered, and the connection ends. */
+static void refuse(conn *c, unsigned status, const char *why)
+{
+    c->req = req_new(c, "", 0);
+    c->ending = true;
+    c->state = CONN_ANSWER;
+    req_refuse(c->req, status, why);
+}
+
+static bool head_step(conn *c)
+{
+    const char *bytes = (const char *)c->in->bytes + c->start;
+    size_t have = c->len - c->start, len = head_length(bytes, have);
+    const char *why;
+    unsigned status;
+
+    /* Empty lines before a request are allowed (RFC 9112 2.2). */
+    if (have >= 2 && memcmp(bytes, "\r\n", 2) == 0) {
+        c->start += 2;
+        return true;
+    }
+    if (len > c->server->max_head || (len == 0 && have > c->server->max_head)) {
+        refuse(c, 431, "the request head is larger than 16 KiB");
+        return false;
+    }
+    if (len == 0) {
+        if (have != 0 && c->deadline_ms > now_ms(c->server) + c->server->head_timeout_ms)
+            conn_touch(c, c->server->head_timeout_ms);
+        return false;
+    }
+    c->req = req_new(c, bytes, len);
+    status = head_parse(c->req->text, len, &c->req->head, &why);
+    c->start += len;
+    if (status != 0) {
+        c->ending = true;
+        c->state = CONN_ANSWER;
+        req_refuse(c->req, status, why);
+        return false;
+    }
+    c->req->keep = c->req->head.keep_alive;
+    if (c->req->head.chunked)
+        body_chunks(&c->req->body);
+    else
+        body_sized(&c->req->body, c->req->head.has_length ? c->req->head.length : 0);
+    c->state = CONN_BODY;
+    conn_touch(c, c->server->body_timeout_ms);
+    req_dispatch(c->req);
+    return true;
+}
+
+static void body_tell(broker_req *r, broker_bytes piece, bool last)
+{
+    if (last)
+        r->body_told = true;
+    if (r->has_intake && (piece.len != 0 || last))
+        CROSS(r->owner, "on_body",
+              r->intake.on_body(r->intake.self, r, r->conn->in, piece, last ? 1 : 0));
+}
+
+static bool too_large(const broker_req *r)
+{
+    return !r->endless && r->body_bytes > r->max_body;
+}
+
+/* Nobody wants the rest of the body: a little of it is read, so that the client sees the
+ * answer; then the connection ends. */
+static bool discarding(const broker_req *r)
+{
+    return !r->has_intake || r->answered;
+}
+
+static bool body_step(conn *c)
+{
+    broker_req *r = c->req;
+    size_t used, n;
+    broker_bytes piece;
+
+    if (r->paused && !discarding(r))
+        return false;
+    if (body_is_over(&r->body)) {
+        if (c->in == NULL)
+            c->in = buf_new(IDLE_BLOCK); /* on_body() is always given one */
+        if (!r->body_told)
+            body_tell(r, (broker_bytes){NULL, 0}, true);
+        if (c->closing)
+            return false;
+        c->state = CONN_ANSWER;
+        return true;
+    }
+    if (c->start == c->len)
+        return false;
+    if (!body_read(&r->body, c->in->bytes + c->start, c->len - c->start, &used, &n)) {
+        c->ending = true;
+        if (r->answered || !r->has_intake) {
+            conn_close(c);
+            return false;
+        }
+        CROSS(r->owner, "on_abort", r->intake.on_abort(r->intake.self, r));
+        conn_close(c);
+        return false;
+    }
+    piece = (broker_bytes){c->in->bytes + c->start + used - n, n};
+    c->start += used;
+    r->body_bytes += n;
+    conn_touch(c, c->server->body_timeout_ms);
+    if (too_large(r) || (discarding(r) && r->body_bytes > (1u << 20))) {
+        c->ending = true;
+        if (r->answered)
+            return true;
+        if (r->has_intake) {
+            r->has_intake = false;
+            CROSS(r->owner, "on_abort", r->intake.on_abort(r->intake.self, r));
+        }
+        conn_close(c);
+        return false;
+    }
+    if (!discarding(r))
+        body_tell(r, piece, body_is_over(&r->body));
+    return !c->closing;
+}
+
+void conn_run(conn *c)
+{
+    bool more = true;
+
+    if (c->running)
+        return; /* a handler answered from inside; the loop below goes on */
+    c->running = true;
+    while (more && !c->closing) {
+        switch (c->state) {
+        case CONN_HEAD:
+            more = c->start < c->len && head_step(c);
+            break;
+        case CONN_BODY:
+            more = body_step(c);
+            break;
+        case CONN_ANSWER:
+            more = false;
+            break;
+        }
+    }
+    c->running = false;
+    if (c->closing)
+        return;
+    if (c->start == c->len && c->in != NULL && c->state != CONN_BODY)
+        block_drop(c);
+    /* Pipelined requests wait in the socket once the block is full. */
+    reading_set(c, (c->state == CONN_BODY && !(c->req->paused && !discarding(c->req))) ||
+                       (c->state == CONN_HEAD) ||
+                       (c->state == CONN_ANSWER && c->len - c->start < IDLE_BLOCK));
+    if (c->eof)
+        conn_close(c);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+    conn *c = CONTAINER_OF((uv_tcp_t *)stream, conn, tcp);
+
+    (void)buf;
+    if (n < 0) {
+        conn_close(c);
+        return;
+    }
+    if (n == 0)
+        return;
+    if (c->start == c->len && c->state == CONN_HEAD)
+        conn_touch(c, c->server->head_timeout_ms);
+    c->len += (size_t)n;
+    conn_run(c);
+}
+
+void conn_accept(http_server *s)
+{
+    conn *c = must_alloc(sizeof *c);
+
+    c->server = s;
+    must(uv_tcp_init(loop_uv(s->loop), &c->tcp) == 0);
+    c->next = s->conns;
+    c->link = &s->conns;
+    if (c->next != NULL)
+        c->next->link = &c->next;
+    s->conns = c;
+    s->n_conns++;
+    if (uv_accept((uv_stream_t *)&s->listener, (uv_stream_t *)&c->tcp) != 0) {
+        conn_close(c);
+        return;
+    }
+    uv_tcp_nodelay(&c->tcp, 1);
+    conn_touch(c, s->head_timeout_ms);
+    if (s->n_conns > s->max_connections) {
+        refuse(c, 503, "too many connections; try again later");
+        return;
+    }
+    reading_set(c, true);
+}

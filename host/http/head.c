@@ -1,0 +1,177 @@
+/* head -- see head.h. Refuses what two parsers may read in two ways: both lengths,
+ * repeated Host, bare line feeds, folded lines, spaces before the colon. */
+#include "http/head.h"
+
+#include <strings.h>
+
+size_t head_length(const char *bytes, size_t len)
+{
+    const char *end = len != 0 ? memmem(bytes, len, "\r\n\r\n", 4) : NULL;
+
+    return end != NULL ? (size_t)(end - bytes) + 4 : 0;
+}
+
+static bool is_token(unsigned char c)
+{
+    return c > 32 && c < 127 && strchr("\"(),/:;<=>?@[\\]{}", c) == NULL;
+}
+
+static bool is(broker_str s, const char *text)
+{
+    return s.len == strlen(text) && strncasecmp(s.ptr, text, s.len) == 0;
+}
+
+static unsigned line_parse(const char *line, size_t len, head *out, const char **why)
+{
+    const char *sp = memchr(line, ' ', len), *version;
+    size_t rest;
+
+    *why = "the request line is not 'METHOD TARGET HTTP/1.1'";
+    if (sp == NULL || sp == line)
+        return 400;
+    out->method = (broker_str){line, (size_t)(sp - line)};
+    for (size_t i = 0; i < out->method.len; i++)
+        if (!is_token((unsigned char)line[i]))
+            return 400;
+    rest = len - out->method.len - 1;
+    version = memchr(sp + 1, ' ', rest);
+    if (version == NULL || version == sp + 1)
+        return 400;
+    out->target = (broker_str){sp + 1, (size_t)(version - sp - 1)};
+    for (size_t i = 0; i < out->target.len; i++)
+        if ((unsigned char)out->target.ptr[i] <= 32 || out->target.ptr[i] == 127)
+            return 400;
+    if (line + len - version != 9 || memcmp(version, " HTTP/1.", 8) != 0 ||
+        (version[8] != '0' && version[8] != '1')) {
+        *why = "only HTTP/1.0 and HTTP/1.1 are spoken here";
+        return 505;
+    }
+    out->minor = version[8] - '0';
+    return 0;
+}
+
+static unsigned field_parse(const char *line, size_t len, head *out, const char **why)
+{
+    const char *p = line, *end = line + len;
+    head_field *f;
+
+    if (out->n_fields == HEAD_HEADERS_MAX) {
+        *why = "more than 100 headers";
+        return 431;
+    }
+    f = &out->fields[out->n_fields++];
+    while (p < end && is_token((unsigned char)*p))
+        p++;
+    *why = "a header is not 'name: value'";
+    if (p == line || p == end || *p != ':')
+        return 400;
+    f->name = (broker_str){line, (size_t)(p - line)};
+    for (p++; p < end && (*p == ' ' || *p == '\t'); p++)
+        ;
+    while (end > p && (end[-1] == ' ' || end[-1] == '\t'))
+        end--;
+    f->value = (broker_str){p, (size_t)(end - p)};
+    *why = "a header value has a control character in it";
+    for (; p < end; p++)
+        if (((unsigned char)*p < 32 && *p != '\t') || *p == 127)
+            return 400;
+    return 0;
+}
+
+/* Whether a comma-separated list has the word. */
+static bool list_has(broker_str list, const char *word)
+{
+    const char *p = list.ptr, *end = p + list.len;
+
+    while (p < end) {
+        const char *comma = memchr(p, ',', (size_t)(end - p));
+        const char *stop = comma != NULL ? comma : end, *last = stop;
+
+        while (p < last && (*p == ' ' || *p == '\t'))
+            p++;
+        while (last > p && (last[-1] == ' ' || last[-1] == '\t'))
+            last--;
+        if (is((broker_str){p, (size_t)(last - p)}, word))
+            return true;
+        p = stop + 1;
+    }
+    return false;
+}
+
+static unsigned meaning(head *h, const char **why)
+{
+    unsigned hosts = 0, lengths = 0, codings = 0;
+
+    h->keep_alive = h->minor == 1;
+    for (size_t i = 0; i < h->n_fields; i++) {
+        broker_str name = h->fields[i].name, value = h->fields[i].value;
+        int64_t n;
+
+        if (is(name, "host")) {
+            hosts++;
+        } else if (is(name, "content-length")) {
+            lengths++;
+            *why = "Content-Length is not a number";
+            if (value.len == 0 || value.len > 18 || value.ptr[0] == '-' ||
+                !parse_i64(value.ptr, value.len, &n))
+                return 400;
+            h->has_length = true;
+            h->length = (uint64_t)n;
+        } else if (is(name, "transfer-encoding")) {
+            codings++;
+            *why = "the only Transfer-Encoding here is 'chunked'";
+            if (!is(value, "chunked") || h->minor == 0)
+                return h->minor == 0 ? 400 : 501;
+            h->chunked = true;
+        } else if (is(name, "connection")) {
+            if (list_has(value, "close"))
+                h->keep_alive = false;
+            else if (list_has(value, "keep-alive"))
+                h->keep_alive = true;
+        } else if (is(name, "expect")) {
+            *why = "the only expectation met here is '100-continue'";
+            if (!is(value, "100-continue"))
+                return 417;
+            h->expects_continue = h->minor == 1;
+        }
+    }
+    *why = "Content-Length and Transfer-Encoding may come once, and not both";
+    if (lengths + codings > 1)
+        return 400;
+    *why = "an HTTP/1.1 request has exactly one Host header";
+    if (hosts > 1 || (hosts == 0 && h->minor == 1))
+        return 400;
+    return 0;
+}
+
+unsigned head_parse(const char *bytes, size_t len, head *out, const char **why)
+{
+    const char *end = bytes + len - 2, *line = bytes; /* up to the empty line */
+    unsigned status = 0;
+
+    *why = "a NUL byte or a bare line end in the head";
+    memset(out, 0, offsetof(head, fields));
+    out->n_fields = 0;
+    for (size_t i = 0; i < len; i++)
+        if (bytes[i] == '\0' || (bytes[i] == '\n' && (i == 0 || bytes[i - 1] != '\r')) ||
+            (bytes[i] == '\r' && (i + 1 == len || bytes[i + 1] != '\n')))
+            return 400;
+    while (line < end && status == 0) {
+        const char *stop = memmem(line, (size_t)(end - line), "\r\n", 2);
+        size_t n = (size_t)((stop != NULL ? stop : end) - line);
+
+        status = line == bytes ? line_parse(line, n, out, why) : field_parse(line, n, out, why);
+        line += n + 2;
+    }
+    if (status == 0)
+        status = meaning(out, why);
+    return status;
+}
+
+broker_str head_get(const head *h, const char *name)
+{
+    for (size_t i = 0; i < h->n_fields; i++)
+        if (is(h->fields[i].name, name))
+            return h->fields[i].value;
+    return (broker_str){NULL, 0};
+}

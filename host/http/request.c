@@ -1,0 +1,335 @@
+/* request -- one request: what it asks, whether it may, whose it is. */
+#include "http/parts.h"
+
+#include <arpa/inet.h>
+#include <strings.h>
+
+broker_req *req_new(conn *c, const char *text, size_t len)
+{
+    broker_req *r = must_alloc(sizeof *r);
+
+    r->server = c->server;
+    r->conn = c;
+    r->text = must_strndup(text, len);
+    r->started_ns = clock_mono_ns();
+    r->ready = -1;
+    body_none(&r->body);
+    answer_init(r);
+    r->server->n_reqs++;
+    return r;
+}
+
+void req_free(broker_req *r)
+{
+    http_server *s = r->server;
+
+    must(r->conn == NULL);
+    if (r->owner != NULL)
+        atomic_fetch_sub(&r->owner->requests, 1);
+    route_match_done(&r->match);
+    for (size_t i = 0; i < r->n_query; i++) {
+        free(r->query_names[i]);
+        free(r->query_values[i]);
+    }
+    free(r->query_names);
+    free(r->query_values);
+    free(r->query_lengths);
+    free(r->text);
+    sb_done(&r->user);
+    sb_done(&r->peer);
+    sb_done(&r->answer);
+    free(r->parts[0].bytes);
+    free(r->parts[1].bytes);
+    free(r);
+    server_req_gone(s);
+}
+
+void req_left(broker_req *r)
+{
+    r->conn = NULL;
+    if (r->answered) {
+        answer_left(r);
+        return;
+    }
+    if (r->owner == NULL) {
+        req_free(r);
+        return;
+    }
+    /* The handler still has to end it. */
+    if (r->has_intake && !r->body_told) {
+        r->has_intake = false;
+        CROSS(r->owner, "on_abort", r->intake.on_abort(r->intake.self, r));
+    }
+}
+
+void req_refuse(broker_req *r, unsigned status, const char *why)
+{
+    sb body = SB_INIT;
+    broker_response response = {.size = sizeof response, .status = status};
+
+    if (status == 401 || status == 403) {
+        sb_puts(&body, why);
+        response.type = "text/plain; charset=utf-8";
+    } else {
+        sb_puts(&body, "{\"error\":");
+        sb_json_string(&body, why, strlen(why));
+        sb_puts(&body, "}");
+        response.type = "application/json";
+    }
+    response.body = (broker_bytes){(const uint8_t *)body.data, body.len};
+    http_reply(r, &response);
+    sb_done(&body);
+}
+
+static bool str_is(broker_str s, const char *text)
+{
+    return s.ptr != NULL && s.len == strlen(text) && strncasecmp(s.ptr, text, s.len) == 0;
+}
+
+static bool in_list(char *const *list, size_t n, broker_str s)
+{
+    for (size_t i = 0; i < n; i++)
+        if (str_is(s, list[i]))
+            return true;
+    return false;
+}
+
+/* Against DNS rebinding: a page of another name must not reach us under that name. */
+static bool host_is_ours(const http_server *s, broker_str host)
+{
+    static const char *const own[] = {"localhost", "127.0.0.1", "[::1]"};
+    const char *colon = host.len != 0 ? memrchr(host.ptr, ':', host.len) : NULL;
+    broker_str name = host;
+
+    if (host.ptr == NULL)
+        return true; /* HTTP/1.0 */
+    if (colon != NULL && memchr(colon, ']', host.len - (size_t)(colon - host.ptr)) == NULL)
+        name.len = (size_t)(colon - host.ptr);
+    for (size_t i = 0; i < COUNT_OF(own); i++)
+        if (str_is(name, own[i]))
+            return true;
+    if (str_is(name, s->host))
+        return true;
+    for (size_t i = 0; i < s->n_hosts; i++)
+        if (strcmp(s->hosts[i], "*") == 0 || str_is(name, s->hosts[i]) || str_is(host, s->hosts[i]))
+            return true;
+    /* Bound to all addresses: clients name the one they reach, which we cannot list. */
+    return strcmp(s->host, "0.0.0.0") == 0 || strcmp(s->host, "::") == 0;
+}
+
+static bool same_secret(const char *a, broker_str b)
+{
+    size_t len = strlen(a);
+    unsigned differ = len != b.len;
+
+    for (size_t i = 0; i < b.len; i++)
+        differ |= (unsigned)(a[len != 0 ? i % len : 0] ^ b.ptr[i]);
+    return differ == 0;
+}
+
+/* 0, or the status: an API key in `Authorization: bearer KEY`. */
+static unsigned key_check(const http_server *s, broker_str header)
+{
+    broker_str key;
+
+    if (s->n_keys == 0)
+        return 0;
+    if (header.ptr == NULL || header.len < 7 || strncasecmp(header.ptr, "bearer ", 7) != 0)
+        return 401;
+    key = (broker_str){header.ptr + 7, header.len - 7};
+    for (size_t i = 0; i < s->n_keys; i++)
+        if (same_secret(s->keys[i], key))
+            return 0;
+    return 403;
+}
+
+static bool is_read(broker_str method)
+{
+    return str_is(method, "GET") || str_is(method, "HEAD");
+}
+
+static bool loopback(const char *host)
+{
+    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
+           strcmp(host, "localhost") == 0;
+}
+
+static void query_parse(broker_req *r, broker_str text)
+{
+    const char *p = text.ptr, *end = p + text.len;
+
+    while (p < end) {
+        const char *amp = memchr(p, '&', (size_t)(end - p)), *stop = amp != NULL ? amp : end;
+        const char *eq = memchr(p, '=', (size_t)(stop - p));
+        sb name = SB_INIT, value = SB_INIT;
+        size_t n = r->n_query;
+
+        if (!percent_decode(p, (size_t)((eq != NULL ? eq : stop) - p), true, &name) ||
+            (eq != NULL ? !percent_decode(eq + 1, (size_t)(stop - eq - 1), true, &value)
+                        : !percent_decode("", 0, true, &value)) ||
+            n == 64) {
+            sb_done(&name);
+            sb_done(&value);
+        } else {
+            r->query_names = must_realloc(r->query_names, (n + 1) * sizeof *r->query_names);
+            r->query_values = must_realloc(r->query_values, (n + 1) * sizeof *r->query_values);
+            r->query_lengths = must_realloc(r->query_lengths, (n + 1) * sizeof *r->query_lengths);
+            r->query_names[n] = name.data;
+            r->query_values[n] = value.data;
+            r->query_lengths[n] = value.len;
+            r->n_query++;
+        }
+        p = stop + 1;
+    }
+}
+
+/* 0, or the status and why the request may not go on. */
+static unsigned gate(broker_req *r, const char **why)
+{
+    const http_server *s = r->server;
+    broker_str origin = head_get(&r->head, "Origin"), method = r->head.method;
+    unsigned status;
+
+    *why = "this node does not answer to that Host; list it in httpServer.allowedHosts";
+    if (!host_is_ours(s, head_get(&r->head, "Host")))
+        return 421;
+    if (!is_read(method) && origin.ptr != NULL && !in_list(s->origins, s->n_origins, origin)) {
+        *why = "pages of that origin may not write here; list it in httpServer.allowedOrigins";
+        return 403;
+    }
+    if ((r->match.route->r.flags & BROKER_ROUTE_PUBLIC) != 0)
+        return 0;
+    status = key_check(s, head_get(&r->head, "Authorization"));
+    *why = status == 401 ? "Unauthorized" : "Forbidden";
+    if (status == 0 && s->n_keys == 0 && !is_read(method) && !loopback(s->host)) {
+        *why = "this node is reachable from other machines; writing takes an API key "
+               "(apiAuthentication.keys)";
+        status = 403;
+    }
+    return status;
+}
+
+static void preflight(broker_req *r)
+{
+    static const broker_header headers[] = {
+        {"Access-Control-Allow-Methods", {"GET,HEAD,POST", 13}},
+        {"Access-Control-Allow-Headers", {"Authorization,Content-Type", 26}},
+        {"Access-Control-Max-Age", {"600", 3}},
+    };
+    broker_response response = {
+        .size = sizeof response, .status = 204, .headers = headers, .n_headers = COUNT_OF(headers)};
+
+    http_reply(r, &response);
+}
+
+void req_dispatch(broker_req *r)
+{
+    broker_str target = r->head.target, path = target;
+    const char *mark = memchr(target.ptr, '?', target.len), *why;
+    sb allow = SB_INIT;
+    unsigned status;
+
+    r->head_only = str_is(r->head.method, "HEAD");
+    if (mark != NULL) {
+        path.len = (size_t)(mark - target.ptr);
+        query_parse(r, (broker_str){mark + 1, target.len - path.len - 1});
+    }
+    if (str_is(r->head.method, "OPTIONS")) {
+        preflight(r);
+        return;
+    }
+    status = route_find(r->server->routes, r->head.method, path, &r->match, &allow);
+    if (status == 0)
+        status = gate(r, &why);
+    else
+        why =
+            status == 404 ? "there is nothing at this path" : "this path does not take that method";
+    if (status == 0) {
+        r->endless = (r->match.route->r.flags & BROKER_ROUTE_STREAM) != 0;
+        r->max_body = r->match.route->r.max_body;
+        if (!r->endless && r->head.has_length && r->head.length > r->max_body) {
+            why = "the body is larger than this path takes";
+            status = 413;
+        }
+    }
+    sb_done(&allow);
+    if (status != 0) {
+        req_refuse(r, status, why);
+        return;
+    }
+    r->owner = r->match.route->owner;
+    atomic_fetch_add(&r->owner->requests, 1);
+    CROSS(r->owner, "on_req", r->match.route->r.on_req(r->match.route->r.self, r));
+}
+
+/* ---- accessors ---- */
+
+broker_str http_method(broker_req *r)
+{
+    return r->head.method;
+}
+
+broker_str http_target(broker_req *r)
+{
+    return r->head.target;
+}
+
+broker_str http_param(broker_req *r, const char *name)
+{
+    for (size_t i = 0; i < r->match.n; i++)
+        if (strcmp(r->match.names[i], name) == 0)
+            return (broker_str){r->match.values[i], r->match.lengths[i]};
+    return (broker_str){NULL, 0};
+}
+
+broker_str http_query(broker_req *r, const char *name)
+{
+    for (size_t i = 0; i < r->n_query; i++)
+        if (strcmp(r->query_names[i], name) == 0)
+            return (broker_str){r->query_values[i], r->query_lengths[i]};
+    return (broker_str){NULL, 0};
+}
+
+broker_str http_header(broker_req *r, const char *name)
+{
+    return head_get(&r->head, name);
+}
+
+broker_str http_user(broker_req *r)
+{
+    return (broker_str){r->user.data, r->user.len};
+}
+
+broker_str http_peer(broker_req *r)
+{
+    struct sockaddr_storage addr;
+    int len = sizeof addr;
+    char text[INET6_ADDRSTRLEN] = "";
+
+    if (r->peer.len == 0 && r->conn != NULL &&
+        uv_tcp_getpeername(&r->conn->tcp, (struct sockaddr *)&addr, &len) == 0) {
+        if (addr.ss_family == AF_INET6)
+            uv_ip6_name((struct sockaddr_in6 *)&addr, text, sizeof text);
+        else
+            uv_ip4_name((struct sockaddr_in *)&addr, text, sizeof text);
+        sb_printf(&r->peer, addr.ss_family == AF_INET6 ? "[%s]:%u" : "%s:%u", text,
+                  ntohs(((struct sockaddr_in *)&addr)->sin_port));
+    }
+    return (broker_str){r->peer.data, r->peer.len};
+}
+
+broker_rc http_receive(broker_req *r, const broker_intake *intake)
+{
+    if (r->has_intake || r->answered)
+        return BROKER_EINVAL;
+    r->intake = *intake;
+    r->has_intake = true;
+    if (r->head.expects_continue && !body_is_over(&r->body) && r->conn != NULL)
+        conn_write(r->conn, (char *)(uintptr_t) "HTTP/1.1 100 Continue\r\n\r\n", 25, NULL, NULL);
+    return BROKER_OK;
+}
+
+void http_pause(broker_req *r)
+{
+    r->paused = true;
+}

@@ -1,0 +1,35 @@
+/* route -- which handler a request target means. Pure, apart from the list. */
+#ifndef HTTP_ROUTE_H
+#define HTTP_ROUTE_H
+
+#include "run/ledger.h"
+
+#include <broker/plugin.h>
+
+#define ROUTE_PARAMS 8
+
+typedef struct route {
+    struct route *next;
+    ledger *owner;
+    broker_route r; /* its strings are copies */
+} route;
+
+typedef struct route_match {
+    const route *route;
+    char *names[ROUTE_PARAMS], *values[ROUTE_PARAMS]; /* decoded; freed by route_match_done */
+    size_t lengths[ROUTE_PARAMS];
+    size_t n;
+} route_match;
+
+/* NULL, or why the pattern is malformed or taken. */
+const char *route_add(route **list, ledger *owner, const broker_route *r);
+void route_forget(route **list, const ledger *owner);
+/* 0 and *out; or the status to answer with. *allow: methods there are, for 405. */
+unsigned route_find(const route *list, broker_str method, broker_str path, route_match *out,
+                    sb *allow);
+void route_match_done(route_match *m);
+
+/* %XX decoded, and '+' as a space when plus; false: malformed. */
+bool percent_decode(const char *s, size_t len, bool plus, sb *out);
+
+#endif

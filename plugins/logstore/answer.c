@@ -1,0 +1,288 @@
+/* answer -- query requests and their bodies: a cursor, told in the form asked for.
+ *
+ * A body holds a snapshot and no more than one message; it is as long as the range. */
+#include "format.h"
+#include "logstore.h"
+#include "query.h"
+#include "streamr/streamr.h"
+
+typedef enum framing {
+    FRAMED_RAW,    /* u32 length, protobuf */
+    FRAMED_STORE,  /* {"messages":[...],"metadata":{...}} */
+    FRAMED_STREAM, /* [...] */
+    FRAMED_LINES,  /* one object a line */
+    FRAMED_BARE,   /* objects with nothing between, as the reference's event stream */
+} framing;
+
+typedef struct answer {
+    logstore *l;
+    query query;
+    sb stream, chain; /* copies; the query points to chain */
+    uint32_t partition;
+    cursor *cursor; /* opened by the first pull(): finding its start may take a while */
+    framing framing;
+    bool limited, began, has_next, ending;
+    uint64_t limit, told;
+    /* a message read and not yet written: the writer was full */
+    bool pending;
+    broker_bytes raw;
+    int64_t timestamp_ms;
+    int32_t sequence;
+} answer;
+
+/* 1: a->raw is the next message; 0: no more; -1: damaged. */
+static int message_next(answer *a)
+{
+    int found;
+
+    if (a->pending)
+        return 1;
+    if (a->ending)
+        return 0;
+    found = cursor_next(a->cursor, &a->raw, &a->timestamp_ms, &a->sequence);
+    if (found == 1 && a->limited && a->told == a->limit) {
+        a->has_next = true;
+        found = 0;
+    }
+    if (found == 0)
+        a->ending = true;
+    a->pending = found == 1;
+    return found;
+}
+
+static broker_rc raw_write(answer *a, broker_writer *out)
+{
+    uint8_t *to = out->reserve(out, 4 + a->raw.len);
+
+    if (to == NULL)
+        return BROKER_AGAIN;
+    put_u32be(to, (uint32_t)a->raw.len);
+    memcpy(to + 4, a->raw.ptr, a->raw.len);
+    out->commit(out, 4 + a->raw.len);
+    return BROKER_OK;
+}
+
+static broker_rc object_write(answer *a, broker_writer *out)
+{
+    uint8_t *start = out->reserve(out, format_object_max(a->raw.len) + 2);
+    char *to = (char *)start;
+    broker_msg m;
+
+    if (start == NULL)
+        return BROKER_AGAIN;
+    if (streamr_decode(a->raw.ptr, a->raw.len, &m) != NULL)
+        return BROKER_EIO; /* it could be read when it was stored */
+    if (a->told != 0 && (a->framing == FRAMED_STORE || a->framing == FRAMED_STREAM))
+        *to++ = ',';
+    to = a->framing == FRAMED_STREAM ? format_stream_object(to, &m) : format_store_object(to, &m);
+    if (a->framing == FRAMED_LINES)
+        *to++ = '\n';
+    out->commit(out, (size_t)(to - (char *)start));
+    return BROKER_OK;
+}
+
+static broker_rc head_write(answer *a, broker_writer *out)
+{
+    static const char *const heads[] = {
+        [FRAMED_RAW] = "",     [FRAMED_STORE] = "{\"messages\":[",
+        [FRAMED_STREAM] = "[", [FRAMED_LINES] = "",
+        [FRAMED_BARE] = "",
+    };
+
+    a->began = true;
+    return out->write(out, heads[a->framing], strlen(heads[a->framing]));
+}
+
+static broker_rc tail_write(answer *a, broker_writer *out)
+{
+    char text[256], next[96] = "";
+
+    if (a->framing == FRAMED_RAW || a->framing == FRAMED_LINES)
+        return BROKER_OK;
+    if (a->framing == FRAMED_STREAM)
+        return out->write(out, "]", 1);
+    if (a->framing == FRAMED_BARE)
+        return out->write(out, "{\"type\":\"metadata\"}", 19);
+    if (a->has_next)
+        snprintf(next, sizeof next, ",\"nextTimestamp\":%lld,\"nextSequenceNumber\":%d",
+                 (long long)a->timestamp_ms, a->sequence);
+    snprintf(text, sizeof text,
+             "],\"metadata\":{\"hasNext\":%s%s,\"totalMessages\":%llu,\"type\":\"metadata\"}}",
+             a->has_next ? "true" : "false", next, (unsigned long long)a->told);
+    return out->write(out, text, strlen(text));
+}
+
+static cursor *cursor_open(answer *a)
+{
+    broker_str stream = {a->stream.data, a->stream.len};
+    query *q = &a->query;
+
+    if (q->kind == QUERY_LAST)
+        return store_last(a->l->store, stream, a->partition, q->count);
+    if (q->range.publisher.len != 0)
+        q->range.publisher.ptr = q->publisher_bytes;
+    q->range.chain = (broker_str){a->chain.data, a->chain.len};
+    if (q->nothing)
+        q->range.to_ms = -1;
+    return store_range(a->l->store, stream, a->partition, &q->range);
+}
+
+/* [worker] */
+static broker_rc answer_pull(void *self, broker_writer *out)
+{
+    answer *a = self;
+    uint64_t before = a->told;
+    broker_rc rc = BROKER_OK;
+    int found = 0;
+
+    if (a->cursor == NULL)
+        a->cursor = cursor_open(a);
+    if (!a->began)
+        head_write(a, out);
+    while (rc == BROKER_OK && (found = message_next(a)) == 1) {
+        rc = a->framing == FRAMED_RAW ? raw_write(a, out) : object_write(a, out);
+        if (rc == BROKER_OK) {
+            a->pending = false;
+            a->told++;
+        }
+    }
+    a->l->metrics->add(a->l->query_messages, (int64_t)(a->told - before));
+    if (found < 0 || rc < 0) {
+        a->l->metrics->add(a->l->damaged, 1);
+        broker_logf(a->l->ctx, BROKER_LOG_ERROR,
+                    "a stored message after timestamp %lld is damaged; the answer is cut. Restore "
+                    "the store from a backup or import the stream again",
+                    (long long)a->timestamp_ms);
+        return BROKER_EIO;
+    }
+    if (rc == BROKER_AGAIN)
+        return BROKER_OK;
+    rc = tail_write(a, out);
+    return rc == BROKER_AGAIN ? BROKER_OK : BROKER_END;
+}
+
+static void answer_close(void *self)
+{
+    answer *a = self;
+
+    cursor_close(a->cursor);
+    sb_done(&a->stream);
+    sb_done(&a->chain);
+    free(a);
+}
+
+/* ---- requests ---- */
+
+typedef struct request {
+    const broker_http *http;
+    broker_req *req;
+} request;
+
+static broker_str param_of(void *arg, const char *name)
+{
+    const request *r = arg;
+
+    return r->http->query(r->req, name);
+}
+
+static framing framing_of(const logstore *l, broker_req *req, const query *q)
+{
+    broker_str accept = l->http->header(req, "Accept");
+
+    if (q->form == FORM_RAW)
+        return FRAMED_RAW;
+    if (q->streams)
+        return FRAMED_STREAM;
+    if (accept.ptr != NULL && memmem(accept.ptr, accept.len, "text/event-stream", 17) != NULL)
+        return FRAMED_BARE;
+    if (accept.ptr != NULL && memmem(accept.ptr, accept.len, "application/x-ndjson", 20) != NULL)
+        return FRAMED_LINES;
+    return FRAMED_STORE;
+}
+
+static const char *type_of(const logstore *l, broker_req *req, framing f)
+{
+    broker_str accept = l->http->header(req, "Accept");
+
+    switch (f) {
+    case FRAMED_RAW:
+        return accept.ptr != NULL && memmem(accept.ptr, accept.len, "text/event-stream", 17) != NULL
+                   ? "text/event-stream"
+                   : "application/octet-stream";
+    case FRAMED_BARE:
+        return "text/event-stream";
+    case FRAMED_LINES:
+        return "application/x-ndjson";
+    default:
+        return "application/json";
+    }
+}
+
+static void on_query(logstore *l, broker_req *req, bool streams)
+{
+    request r = {l->http, req};
+    sb stream = SB_INIT, why = SB_INIT;
+    uint32_t partition;
+    unsigned status;
+    query q;
+    answer *a;
+    broker_body body;
+    broker_response response = {.size = sizeof response, .status = 200};
+
+    if (!path_part(l, req, &stream, &partition))
+        goto done;
+    status = query_parse(streams, l->http->param(req, "kind"), param_of, &r, &q, &why);
+    if (status != 0) {
+        reply_error(l, req, status, why.data);
+        goto done;
+    }
+    l->metrics->add(l->queries, 1);
+    a = must_alloc(sizeof *a);
+    a->l = l;
+    a->query = q;
+    a->partition = partition;
+    TAKE(a->stream.data, stream.data);
+    a->stream.len = stream.len;
+    sb_append(&a->chain, q.range.chain.ptr, q.range.chain.len);
+    a->framing = framing_of(l, req, &q);
+    a->limited = q.limited;
+    a->limit = q.limit;
+    if (q.kind == QUERY_FIRST && (!a->limited || q.count < a->limit)) {
+        a->limited = true;
+        a->limit = q.count;
+    }
+    body =
+        (broker_body){.size = sizeof body, .self = a, .pull = answer_pull, .close = answer_close};
+    response.type = type_of(l, req, a->framing);
+    l->http->stream(req, &response, &body);
+done:
+    sb_done(&stream);
+    sb_done(&why);
+}
+
+static void on_stores(void *self, broker_req *req)
+{
+    on_query(self, req, false);
+}
+
+static void on_streams(void *self, broker_req *req)
+{
+    on_query(self, req, true);
+}
+
+broker_rc query_routes(logstore *l)
+{
+    broker_route stores = {.size = sizeof stores,
+                           .method = "GET",
+                           .self = l,
+                           .on_req = on_stores,
+                           .path = "/stores/{id+}/data/partitions/{partition}/{kind}"};
+    broker_route streams = {.size = sizeof streams,
+                            .method = "GET",
+                            .self = l,
+                            .on_req = on_streams,
+                            .path = "/streams/{id+}/data/partitions/{partition}/{kind}"};
+    broker_rc rc = l->http->route(l->ctx, &stores);
+
+    return rc == BROKER_OK ? l->http->route(l->ctx, &streams) : rc;
+}

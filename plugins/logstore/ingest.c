@@ -1,0 +1,214 @@
+/* ingest -- from the bus to the disk, a batch at a time.
+ *
+ * While one batch is written and synced, the next gathers: the slower the disk, the
+ * larger the batches, and one fsync pays for all of a batch. */
+#include "logstore.h"
+
+#define BATCH_MESSAGES 8192u
+#define BATCH_BYTES    (16u << 20)
+
+typedef struct gathered {
+    ingest *in;
+    const broker_msg *msgs[BATCH_MESSAGES];
+    broker_sub *subs[BATCH_MESSAGES];
+    broker_outcome outcomes[BATCH_MESSAGES];
+    size_t n, bytes;
+} gathered;
+
+typedef struct subscription {
+    ingest *in;
+    broker_sub *sub;
+    bool held; /* took less than it was offered */
+} subscription;
+
+struct ingest {
+    logstore *l;
+    subscription *subs;
+    size_t n_subs;
+    gathered *open;    /* being filled */
+    gathered *writing; /* on the worker, or NULL */
+    gathered *spare;
+    broker_metric *outcomes[BROKER_FAILED + 1], *commit_seconds, *commit_messages, *unsynced;
+    bool well;
+};
+
+static void commit_start(ingest *in);
+
+/* [worker] */
+static void commit_run(void *arg)
+{
+    gathered *g = arg;
+    ingest *in = g->in;
+    const broker_bus *bus = in->l->bus;
+    uint64_t start = clock_mono_ns();
+
+    store_write(in->l->store, g->msgs, g->outcomes, g->n);
+    in->l->metrics->observe(in->commit_seconds, (double)(clock_mono_ns() - start) / 1e9);
+    in->l->metrics->observe(in->commit_messages, (double)g->n);
+    for (size_t i = 0; i < g->n; i++)
+        in->l->metrics->add(in->outcomes[g->outcomes[i].code], 1);
+    /* Settled by subscription; mostly there is one. */
+    for (size_t from = 0; from < g->n;) {
+        size_t to = from + 1;
+
+        while (to < g->n && g->subs[to] == g->subs[from])
+            to++;
+        bus->settle(g->subs[from], g->msgs + from, g->outcomes + from, to - from);
+        from = to;
+    }
+}
+
+static void state_tell(ingest *in)
+{
+    sb why = SB_INIT;
+    bool well = store_is_well(in->l->store, &why);
+
+    if (well != in->well && in->l->node != NULL)
+        in->l->node->state(in->l->ctx, well ? BROKER_STATE_READY : BROKER_STATE_DEGRADED,
+                           well ? "writes succeed" : why.data);
+    in->well = well;
+    sb_done(&why);
+}
+
+static void commit_done(void *arg)
+{
+    gathered *g = arg;
+    ingest *in = g->in;
+
+    in->l->metrics->add(in->unsynced, -(int64_t)g->n);
+    g->n = g->bytes = 0;
+    in->writing = NULL;
+    in->spare = g;
+    state_tell(in);
+    commit_start(in);
+}
+
+static void commit_start(ingest *in)
+{
+    gathered *g = in->open;
+
+    if (in->writing != NULL || g->n == 0)
+        return;
+    in->open = in->spare;
+    in->spare = NULL;
+    in->writing = g;
+    if (in->l->work->submit(in->l->ctx, 1, commit_run, commit_done, g) != BROKER_OK)
+        must(!"a job cannot be refused");
+    for (size_t i = 0; i < in->n_subs; i++)
+        if (in->subs[i].held) {
+            in->subs[i].held = false;
+            in->l->bus->resume(in->subs[i].sub);
+        }
+}
+
+static size_t on_msgs(void *self, const broker_msg *const *msgs, size_t n)
+{
+    subscription *s = self;
+    ingest *in = s->in;
+    gathered *g = in->open;
+    size_t taken = 0;
+
+    while (taken < n && g->n < BATCH_MESSAGES && g->bytes < BATCH_BYTES) {
+        g->bytes += msgs[taken]->raw.len;
+        g->subs[g->n] = s->sub;
+        g->msgs[g->n++] = msgs[taken++];
+    }
+    in->l->metrics->add(in->unsynced, (int64_t)taken);
+    s->held = taken < n;
+    commit_start(in);
+    return taken;
+}
+
+static void metrics_make(ingest *in)
+{
+    static const char *const names[] = {
+        [BROKER_STORED] = "outcome=\"stored\"",
+        [BROKER_DUPLICATE] = "outcome=\"duplicate\"",
+        [BROKER_VARIANT] = "outcome=\"variant\"",
+        [BROKER_EQUIVOCATION] = "outcome=\"equivocation\"",
+        [BROKER_REJECTED] = "outcome=\"rejected\"",
+        [BROKER_FAILED] = "outcome=\"failed\"",
+    };
+    static const double seconds[] = {0.001, 0.002, 0.004, 0.008, 0.016,
+                                     0.032, 0.064, 0.128, 0.5,   2};
+    static const double sizes[] = {1, 4, 16, 64, 256, 1024, 4096, 8192};
+    const broker_metrics *m = in->l->metrics;
+    broker_ctx *ctx = in->l->ctx;
+
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (names[i] != NULL)
+            m->counter(ctx, "messages_total", names[i], "Messages by what became of them.",
+                       &in->outcomes[i]);
+    m->histogram(ctx, "commit_seconds", NULL, "Time to write and sync one batch.", seconds,
+                 COUNT_OF(seconds), &in->commit_seconds);
+    m->histogram(ctx, "commit_messages", NULL, "Messages of one batch.", sizes, COUNT_OF(sizes),
+                 &in->commit_messages);
+    m->gauge(ctx, "unsynced_messages", NULL, "Messages taken and not yet on disk.", &in->unsynced);
+}
+
+/* Subscribe to what is tracked: a wildcard or all partitions at once, else one by one. */
+static broker_rc subscribe(ingest *in)
+{
+    logstore *l = in->l;
+    size_t most = 0;
+
+    for (size_t i = 0; i < l->n_tracked; i++)
+        most += l->tracked[i].partitions != 0 ? l->tracked[i].partitions : 1;
+    in->subs = must_alloc((most + 1) * sizeof *in->subs);
+    for (size_t i = 0; i < l->n_tracked; i++) {
+        const tracked *t = &l->tracked[i];
+
+        for (uint32_t p = 0; p < (t->partitions != 0 ? t->partitions : 1); p++) {
+            subscription *s = &in->subs[in->n_subs];
+            broker_subscription want = {
+                .size = sizeof want,
+                .flags = BROKER_SUB_DURABLE,
+                .stream = {t->pattern, t->len},
+                .partition = t->partitions != 0 ? p : BROKER_ALL_PARTITIONS,
+                .on_msgs = on_msgs,
+                .self = s,
+            };
+            broker_rc rc;
+
+            s->in = in;
+            rc = l->bus->subscribe(l->ctx, &want, &s->sub);
+            if (rc != BROKER_OK)
+                return rc;
+            in->n_subs++;
+        }
+    }
+    return BROKER_OK;
+}
+
+ingest *ingest_new(logstore *l)
+{
+    ingest *in = must_alloc(sizeof *in);
+
+    in->l = l;
+    in->well = true;
+    in->open = must_alloc(sizeof *in->open);
+    in->spare = must_alloc(sizeof *in->spare);
+    in->open->in = in->spare->in = in;
+    metrics_make(in);
+    if (subscribe(in) == BROKER_OK)
+        return in;
+    ingest_free(in);
+    return NULL;
+}
+
+bool ingest_is_idle(const ingest *in)
+{
+    return in->writing == NULL && in->open->n == 0;
+}
+
+void ingest_free(ingest *in)
+{
+    if (in == NULL)
+        return;
+    for (size_t i = 0; i < in->n_subs; i++)
+        in->l->bus->unsubscribe(in->subs[i].sub);
+    free(in->subs);
+    free(in->open);
+    free(in->spare);
+    free(in);
+}

@@ -1,0 +1,209 @@
+/* logstore.c -- the plugin's table and wiring; nothing else. */
+#include "logstore.h"
+
+#include "streamr/streamr.h"
+
+#include <jansson.h>
+
+extern const char logstore_schema[];
+
+bool logstore_tracks(const logstore *l, broker_str stream, uint32_t partition)
+{
+    for (size_t i = 0; i < l->n_tracked; i++)
+        if (streamr_stream_matches(l->tracked[i].pattern, l->tracked[i].len, stream.ptr,
+                                   stream.len) &&
+            (l->tracked[i].partitions == 0 || partition < l->tracked[i].partitions))
+            return true;
+    return false;
+}
+
+static void tracked_read(logstore *l)
+{
+    broker_str text = l->config->shared(l->ctx, "mode");
+    json_t *mode =
+        json_loadb(text.ptr != NULL ? text.ptr : "{}", text.ptr != NULL ? text.len : 2, 0, NULL);
+    json_t *list = json_object_get(mode, "trackedStreams"), *item;
+    size_t i;
+
+    l->tracked = must_alloc((json_array_size(list) + 1) * sizeof *l->tracked);
+    json_array_foreach(list, i, item)
+    {
+        const char *id = json_string_value(json_object_get(item, "id"));
+        json_int_t partitions = json_integer_value(json_object_get(item, "partitions"));
+        sb normal = SB_INIT;
+
+        if (id == NULL)
+            continue;
+        streamr_stream_id_normalise(id, strlen(id), &normal);
+        /* A wildcard has every partition, a stream has one, unless it is said. */
+        if (partitions == 0 && strchr(id, '*') == NULL)
+            partitions = 1;
+        l->tracked[l->n_tracked++] = (tracked){normal.data, normal.len, (uint32_t)partitions};
+    }
+    json_decref(mode);
+}
+
+static void retention_read(logstore *l)
+{
+    broker_str text = l->config->json(l->ctx, "retention");
+    json_t *list = text.ptr != NULL ? json_loadb(text.ptr, text.len, 0, NULL) : NULL, *item;
+    size_t i;
+
+    l->retention = must_alloc((json_array_size(list) + 1) * sizeof *l->retention);
+    json_array_foreach(list, i, item)
+    {
+        l->retention[l->n_retention++] =
+            (retention){must_strdup(json_string_value(json_object_get(item, "stream"))),
+                        json_integer_value(json_object_get(item, "maxAgeMs"))};
+    }
+    json_decref(list);
+}
+
+/* Where the store is: db.dataPath ("~/" is the home directory), else the plugin's own. */
+static char *data_path(logstore *l)
+{
+    broker_str path = l->config->string(l->ctx, "db.dataPath"), own;
+    const char *home = getenv("HOME");
+    sb out = SB_INIT;
+
+    if (path.len > 1 && path.ptr[0] == '~' && path.ptr[1] == '/' && home != NULL) {
+        sb_printf(&out, "%s%.*s", home, (int)path.len - 1, path.ptr + 1);
+    } else if (path.len != 0) {
+        sb_append(&out, path.ptr, path.len);
+    } else {
+        own = l->config->data_dir(l->ctx);
+        sb_printf(&out, "%.*s/db", (int)own.len, own.ptr);
+    }
+    return out.data;
+}
+
+static void destroy(void *self)
+{
+    logstore *l = self;
+
+    for (size_t i = 0; i < l->n_tracked; i++)
+        free(l->tracked[i].pattern);
+    for (size_t i = 0; i < l->n_retention; i++)
+        free(l->retention[i].pattern);
+    free(l->tracked);
+    free(l->retention);
+    ingest_free(l->ingest);
+    store_close(l->store);
+    free(l);
+}
+
+static broker_rc create(broker_ctx *ctx, void **self)
+{
+    logstore *l = must_alloc(sizeof *l);
+
+    l->ctx = ctx;
+    l->config = BROKER_SERVICE(ctx, broker_config);
+    l->bus = BROKER_SERVICE(ctx, broker_bus);
+    l->http = BROKER_SERVICE(ctx, broker_http);
+    l->work = BROKER_SERVICE(ctx, broker_work);
+    l->metrics = BROKER_SERVICE(ctx, broker_metrics);
+    l->node = BROKER_SERVICE(ctx, broker_node);
+    if (l->config == NULL || l->bus == NULL || l->http == NULL || l->work == NULL ||
+        l->metrics == NULL) {
+        free(l);
+        broker_failf(ctx, BROKER_ENOSYS,
+                     "this host lacks one of broker.config, .bus, .http, .work, .metrics");
+    }
+    tracked_read(l);
+    retention_read(l);
+    *self = l;
+    return BROKER_OK;
+}
+
+static broker_rc open_store(logstore *l)
+{
+    char *path = data_path(l);
+    store_options options = {
+        .path = path,
+        .cache_bytes = (uint64_t)l->config->integer(l->ctx, "db.cacheBytes"),
+        .write_buffer_bytes = (uint64_t)l->config->integer(l->ctx, "db.writeBufferBytes"),
+        .min_free_bytes = (uint64_t)l->config->integer(l->ctx, "db.minFreeBytes"),
+        .retention = l->retention,
+        .n_retention = l->n_retention,
+    };
+    sb why = SB_INIT;
+    broker_rc rc = BROKER_OK;
+
+    l->store = store_open(&options, &why);
+    if (l->store == NULL)
+        rc = l->ctx->host->fail(l->ctx, BROKER_EIO, why.data);
+    else
+        broker_logf(l->ctx, BROKER_LOG_INFO, "the store is in '%s', %zu stream patterns tracked",
+                    path, l->n_tracked);
+    sb_done(&why);
+    free(path);
+    return rc;
+}
+
+static broker_rc start(void *self, broker_bytes state)
+{
+    logstore *l = self;
+    broker_rc rc;
+
+    (void)state; /* everything is on disk */
+    l->flushing = l->flushed = false;
+    rc = open_store(l);
+    if (rc != BROKER_OK)
+        return rc;
+    l->metrics->counter(l->ctx, "queries_total", NULL, "Queries answered.", &l->queries);
+    l->metrics->counter(l->ctx, "query_messages_total", NULL, "Messages in answers.",
+                        &l->query_messages);
+    l->metrics->counter(l->ctx, "damaged_total", NULL, "Stored messages found damaged.",
+                        &l->damaged);
+    l->ingest = ingest_new(l);
+    if (l->ingest == NULL)
+        broker_failf(l->ctx, BROKER_ENOMEM, "cannot subscribe to the tracked streams");
+    rc = query_routes(l);
+    if (rc == BROKER_OK)
+        rc = upload_routes(l);
+    if (rc == BROKER_OK)
+        rc = parts_routes(l);
+    return rc;
+}
+
+static void flush_run(void *arg)
+{
+    logstore *l = arg;
+
+    store_flush(l->store);
+}
+
+static void flush_done(void *arg)
+{
+    logstore *l = arg;
+
+    l->flushed = true;
+}
+
+static broker_rc prepare(void *self)
+{
+    logstore *l = self;
+
+    if (!l->flushing) {
+        l->flushing = true;
+        return l->work->submit(l->ctx, 2, flush_run, flush_done, l) == BROKER_OK ? BROKER_AGAIN
+                                                                                 : BROKER_OK;
+    }
+    return l->flushed ? BROKER_OK : BROKER_AGAIN;
+}
+
+static broker_rc quiesce(void *self, broker_writer *state)
+{
+    logstore *l = self;
+
+    if (!ingest_is_idle(l->ingest) || store_cursors(l->store) != 0)
+        return BROKER_AGAIN;
+    ingest_free(l->ingest);
+    l->ingest = NULL;
+    store_close(l->store);
+    l->store = NULL;
+    return state->write(state, "1", 1); /* version of this hand-over: all is on disk */
+}
+
+BROKER_PLUGIN("logstore", LOGSTORE_VERSION, BROKER_PLUGIN_HOTSWAP, logstore_schema, create, start,
+              prepare, quiesce, destroy);

@@ -1,0 +1,56 @@
+/* logstore -- the plugin's parts, as they know each other. */
+#ifndef LOGSTORE_LOGSTORE_H
+#define LOGSTORE_LOGSTORE_H
+
+#include "store.h"
+
+#include <broker/plugin.h>
+#include <broker/plugin_log.h>
+
+#include <stdatomic.h>
+
+typedef struct tracked {
+    char *pattern; /* normalised stream id, '*' is any text */
+    size_t len;
+    uint32_t partitions; /* 0: all */
+} tracked;
+
+typedef struct ingest ingest;
+
+typedef struct logstore {
+    broker_ctx *ctx;
+    const broker_config *config;
+    const broker_bus *bus;
+    const broker_http *http;
+    const broker_work *work;
+    const broker_metrics *metrics;
+    const broker_node *node;
+    tracked *tracked;
+    size_t n_tracked;
+    retention *retention;
+    size_t n_retention;
+    store *store;
+    ingest *ingest;
+    bool flushing, flushed;
+    broker_metric *queries, *query_messages, *damaged;
+} logstore;
+
+bool logstore_tracks(const logstore *l, broker_str stream, uint32_t partition);
+
+/* ingest.c: [loop] */
+ingest *ingest_new(logstore *l);
+bool ingest_is_idle(const ingest *in); /* nothing taken that is not settled */
+void ingest_free(ingest *in);
+
+/* query.c, upload.c, parts.c: register their routes. [loop] */
+broker_rc query_routes(logstore *l);
+broker_rc upload_routes(logstore *l);
+broker_rc parts_routes(logstore *l);
+
+/* The stream id and partition of a request's path. False: it has been answered 400. */
+bool path_part(logstore *l, broker_req *req, sb *stream, uint32_t *partition);
+/* {"error": text} */
+void reply_error(logstore *l, broker_req *req, uint32_t status, const char *text);
+void reply_json(logstore *l, broker_req *req, uint32_t status, const sb *body);
+
+#endif

@@ -1,0 +1,421 @@
+/* store -- opening, closing, what is interned. See store.h. */
+#include "store_inner.h"
+
+#include "streamr/streamr.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- interned names ---- */
+
+entry *entry_find(const store *s, const void *name, size_t len)
+{
+    entry *e = s->entries[hash_bytes(name, len) % MAP_SLOTS];
+
+    while (e != NULL && (e->name_len != len || memcmp(e->name, name, len) != 0))
+        e = e->next;
+    return e;
+}
+
+entry *entry_add(store *s, const void *name, size_t len, bool is_part, uint32_t id)
+{
+    entry **slot = &s->entries[hash_bytes(name, len) % MAP_SLOTS];
+    entry *e = must_alloc(sizeof *e);
+
+    e->name = (uint8_t *)must_strndup(name, len);
+    e->name_len = len;
+    e->id = id;
+    e->is_part = is_part;
+    e->record = (part_record){.id = id, .first_ms = 1};
+    e->next = *slot;
+    *slot = e;
+    if (is_part && id >= s->next_part)
+        s->next_part = id + 1;
+    if (!is_part && id >= s->next_publisher)
+        s->next_publisher = id + 1;
+    return e;
+}
+
+static void entries_free(store *s)
+{
+    for (size_t i = 0; i < MAP_SLOTS; i++)
+        while (s->entries[i] != NULL) {
+            entry *e = s->entries[i];
+
+            s->entries[i] = e->next;
+            free(e->name);
+            free(e);
+        }
+}
+
+int64_t retention_of(const store *s, broker_str stream)
+{
+    for (size_t i = 0; i < s->n_retention; i++)
+        if (streamr_stream_matches(s->retention[i].pattern, strlen(s->retention[i].pattern),
+                                   stream.ptr, stream.len))
+            return s->retention[i].max_age_ms;
+    return 0;
+}
+
+/* ---- opening ---- */
+
+static rocksdb_options_t *options_make(store *s, const store_options *o)
+{
+    rocksdb_options_t *options = rocksdb_options_create();
+    rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
+
+    s->cache = rocksdb_cache_create_lru(o->cache_bytes);
+    rocksdb_block_based_options_set_block_cache(table, s->cache);
+    rocksdb_block_based_options_set_block_size(table, 16 * 1024);
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
+    rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(table, 1);
+    rocksdb_block_based_options_set_filter_policy(table,
+                                                  rocksdb_filterpolicy_create_bloom_full(10));
+    rocksdb_block_based_options_set_format_version(table, 5);
+    rocksdb_options_set_block_based_table_factory(options, table);
+    rocksdb_block_based_options_destroy(table); /* the options have a copy */
+    rocksdb_options_set_create_if_missing(options, 1);
+    rocksdb_options_set_create_missing_column_families(options, 1);
+    rocksdb_options_set_write_buffer_size(options, o->write_buffer_bytes);
+    rocksdb_options_set_db_write_buffer_size(options, 2 * o->write_buffer_bytes);
+    rocksdb_options_set_memtable_whole_key_filtering(options, 1);
+    rocksdb_options_set_memtable_prefix_bloom_size_ratio(options, 0.05);
+    rocksdb_options_set_max_background_jobs(options, 2);
+    rocksdb_options_set_max_open_files(options, 256);
+    rocksdb_options_set_paranoid_checks(options, 1);
+    rocksdb_options_set_wal_recovery_mode(options, rocksdb_point_in_time_recovery);
+    rocksdb_options_set_compression(options, rocksdb_lz4_compression);
+    rocksdb_options_set_keep_log_file_num(options, 4);
+    rocksdb_options_set_max_log_file_size(options, 4 << 20);
+    rocksdb_options_set_stats_dump_period_sec(options, 0);
+    rocksdb_options_set_max_total_wal_size(options, 256u << 20);
+    return options;
+}
+
+static void slab_adopt(store *s, const char *name, rocksdb_column_family_handle_t *cf)
+{
+    slab *made = must_alloc(sizeof *made);
+
+    if (!slab_of_name(name, made)) {
+        free(made);
+        rocksdb_column_family_handle_destroy(cf);
+        return;
+    }
+    made->cf = cf;
+    slab_insert(&s->slabs, made);
+}
+
+static bool meta_read(store *s, sb *why)
+{
+    char *err = NULL;
+    size_t len;
+    uint8_t bytes[8];
+    char *value = rocksdb_get_cf(s->db, s->reads, s->meta, "v", 1, &len, &err);
+    rocksdb_writebatch_t *wb;
+
+    if (err == NULL && value != NULL) {
+        uint32_t version = len == 4 ? get_u32be((const uint8_t *)value) : 0;
+
+        free(value);
+        if (version == 0 || version > FORMAT_VERSION) {
+            sb_printf(why,
+                      "'%s' has the on-disk format %u; this build reads up to %u. Use the build "
+                      "that wrote it, or a newer one",
+                      s->path, version, FORMAT_VERSION);
+            return false;
+        }
+        value = rocksdb_get_cf(s->db, s->reads, s->meta, "a", 1, &len, &err);
+        if (err == NULL && value != NULL && len == 8) {
+            s->slabs.ancient_ms = (int64_t)get_u64be((const uint8_t *)value);
+            free(value);
+            return true;
+        }
+        free(value);
+        sb_printf(why, "'%s' lacks its own description; it was not written by this program",
+                  s->path);
+        free(err);
+        return false;
+    }
+    wb = rocksdb_writebatch_create();
+    put_u32be(bytes, FORMAT_VERSION);
+    rocksdb_writebatch_put_cf(wb, s->meta, "v", 1, (const char *)bytes, 4);
+    s->slabs.ancient_ms = (clock_wall_ms() / SLAB_SPAN_MS - 11) * SLAB_SPAN_MS;
+    put_u64be(bytes, (uint64_t)s->slabs.ancient_ms);
+    rocksdb_writebatch_put_cf(wb, s->meta, "a", 1, (const char *)bytes, 8);
+    if (err == NULL)
+        rocksdb_write(s->db, s->sync, wb, &err);
+    rocksdb_writebatch_destroy(wb);
+    if (err != NULL)
+        sb_printf(why, "cannot write to '%s': %s", s->path, err);
+    free(err);
+    return err == NULL;
+}
+
+/* Parts and publishers into memory; what is there already keeps its place. */
+static bool names_read(store *s, sb *why)
+{
+    rocksdb_iterator_t *it = rocksdb_create_iterator_cf(s->db, s->reads, s->meta);
+    char *err = NULL;
+
+    for (rocksdb_iter_seek_to_first(it); rocksdb_iter_valid(it); rocksdb_iter_next(it)) {
+        size_t key_len, len;
+        const char *key = rocksdb_iter_key(it, &key_len);
+        const uint8_t *value = (const uint8_t *)rocksdb_iter_value(it, &len);
+        part_record record;
+        entry *e = entry_find(s, key, key_len);
+
+        if (key[0] == 'p' && part_record_open(value, len, &record)) {
+            e = e != NULL ? e : entry_add(s, key, key_len, true, record.id);
+            e->record = record;
+            e->written = true;
+        } else if (key[0] == 'u' && len == 4) {
+            e = e != NULL ? e : entry_add(s, key, key_len, false, get_u32be(value));
+            e->written = true;
+        }
+    }
+    rocksdb_iter_get_error(it, &err);
+    rocksdb_iter_destroy(it);
+    if (err != NULL)
+        sb_printf(why, "cannot read '%s': %s", s->path, err);
+    free(err);
+    return err == NULL;
+}
+
+/* RocksDB writes CURRENT last when it makes a database. */
+static bool is_new(const store *s)
+{
+    sb current = SB_INIT;
+    bool found;
+
+    sb_printf(&current, "%s/CURRENT", s->path);
+    found = access(current.data, F_OK) == 0;
+    sb_done(&current);
+    return !found;
+}
+
+bool db_open(store *s, sb *why)
+{
+    char *err = NULL, **names = NULL;
+    const char **wanted;
+    const rocksdb_options_t **options;
+    rocksdb_column_family_handle_t **handles;
+    size_t n = 0;
+
+    if (!is_new(s)) {
+        names = rocksdb_list_column_families(s->options, s->path, &n, &err);
+        if (err != NULL) {
+            sb_printf(why, "the store '%s' cannot be read: %s", s->path, err);
+            free(err);
+            return false;
+        }
+    }
+    wanted = must_alloc((n + 1) * sizeof *wanted);
+    options = must_alloc((n + 1) * sizeof *options);
+    handles = must_alloc((n + 1) * sizeof *handles);
+    for (size_t i = 0; i < n; i++)
+        wanted[i] = names[i];
+    if (n == 0)
+        wanted[n++] = "default";
+    for (size_t i = 0; i < n; i++)
+        options[i] = s->options;
+    s->db =
+        rocksdb_open_column_families(s->options, s->path, (int)n, wanted, options, handles, &err);
+    for (size_t i = 0; i < n && s->db != NULL; i++) {
+        if (strcmp(wanted[i], "default") == 0)
+            s->meta = handles[i];
+        else
+            slab_adopt(s, wanted[i], handles[i]);
+    }
+    if (s->db == NULL)
+        sb_printf(why, "cannot open the store '%s': %s", s->path, err);
+    free(err);
+    free(wanted);
+    free(options);
+    free(handles);
+    if (names != NULL)
+        rocksdb_list_column_families_destroy(names, n);
+    if (s->db == NULL)
+        return false;
+    if (meta_read(s, why) && names_read(s, why))
+        return true;
+    db_close(s);
+    return false;
+}
+
+void db_close(store *s)
+{
+    for (size_t i = 0; i < s->slabs.n; i++) {
+        rocksdb_column_family_handle_destroy(s->slabs.items[i]->cf);
+        free(s->slabs.items[i]);
+    }
+    free(s->slabs.items);
+    s->slabs.items = NULL;
+    s->slabs.n = 0;
+    if (s->meta != NULL)
+        rocksdb_column_family_handle_destroy(s->meta);
+    s->meta = NULL;
+    if (s->db != NULL)
+        rocksdb_close(s->db);
+    s->db = NULL;
+}
+
+static bool make_dirs(const char *path, sb *why)
+{
+    char *copy = must_strdup(path);
+    bool ok = true;
+
+    for (char *p = copy + 1; ok; p++) {
+        char c = *p;
+
+        if (c != '/' && c != '\0')
+            continue;
+        *p = '\0';
+        if (mkdir(copy, 0700) != 0 && errno != EEXIST) {
+            sb_printf(why, "cannot make the folder '%s' (%s)", copy, strerror(errno));
+            ok = false;
+        }
+        *p = c;
+        if (c == '\0')
+            break;
+    }
+    free(copy);
+    return ok;
+}
+
+store *store_open(const store_options *o, sb *why)
+{
+    store *s;
+
+    if (!make_dirs(o->path, why))
+        return NULL;
+    s = must_alloc(sizeof *s);
+    s->path = must_strdup(o->path);
+    s->min_free_bytes = o->min_free_bytes;
+    s->retention = o->retention;
+    s->n_retention = o->n_retention;
+    must(pthread_rwlock_init(&s->lock, NULL) == 0);
+    s->options = options_make(s, o);
+    s->sync = rocksdb_writeoptions_create();
+#ifndef LOGSTORE_TEST_NO_SYNC
+    rocksdb_writeoptions_set_sync(s->sync, 1);
+#endif
+    s->reads = rocksdb_readoptions_create();
+    if (db_open(s, why))
+        return s;
+    store_close(s);
+    return NULL;
+}
+
+void store_close(store *s)
+{
+    if (s == NULL)
+        return;
+    must(atomic_load(&s->cursors) == 0);
+    db_close(s);
+    entries_free(s);
+    rocksdb_readoptions_destroy(s->reads);
+    rocksdb_writeoptions_destroy(s->sync);
+    rocksdb_options_destroy(s->options);
+    rocksdb_cache_destroy(s->cache);
+    pthread_rwlock_destroy(&s->lock);
+    sb_done(&s->sick);
+    sb_done(&s->reason);
+    free(s->path);
+    free(s);
+}
+
+void store_flush(store *s)
+{
+    rocksdb_flushoptions_t *fo = rocksdb_flushoptions_create();
+    char *err = NULL;
+
+    rocksdb_flushoptions_set_wait(fo, 1);
+    pthread_rwlock_rdlock(&s->lock);
+    for (size_t i = 0; i < s->slabs.n; i++) {
+        if (s->slabs.items[i]->dropped)
+            continue;
+        rocksdb_flush_cf(s->db, fo, s->slabs.items[i]->cf, &err);
+        free(err); /* the WAL has it all; opening takes longer, that is all */
+        err = NULL;
+    }
+    pthread_rwlock_unlock(&s->lock);
+    rocksdb_flushoptions_destroy(fo);
+}
+
+slab *slab_get(store *s, int64_t max_age_ms, int64_t timestamp_ms, sb *why)
+{
+    slab want = slab_for(&s->slabs, max_age_ms, timestamp_ms);
+    slab *found = slab_find(&s->slabs, want.max_age_ms, want.start_ms);
+    char name[64], *err = NULL;
+
+    if (found != NULL)
+        return found;
+    slab_name(&want, name);
+    want.cf = rocksdb_create_column_family(s->db, s->options, name, &err);
+    if (err != NULL) {
+        sb_printf(why, "cannot make the slab '%s': %s", name, err);
+        free(err);
+        return NULL;
+    }
+    found = must_alloc(sizeof *found);
+    *found = want;
+    pthread_rwlock_wrlock(&s->lock);
+    slab_insert(&s->slabs, found);
+    pthread_rwlock_unlock(&s->lock);
+    return found;
+}
+
+/* ---- what there is ---- */
+
+bool store_part(store *s, broker_str stream, uint32_t partition, part_record *out)
+{
+    sb key = SB_INIT;
+    const entry *e;
+
+    part_key_make(&key, stream, partition);
+    pthread_rwlock_rdlock(&s->lock);
+    e = entry_find(s, key.data, key.len);
+    if (e != NULL)
+        *out = e->record;
+    pthread_rwlock_unlock(&s->lock);
+    sb_done(&key);
+    return e != NULL && out->messages != 0;
+}
+
+void store_parts(store *s,
+                 bool (*each)(void *arg, broker_str stream, uint32_t partition,
+                              const part_record *p),
+                 void *arg)
+{
+    bool more = true;
+
+    pthread_rwlock_rdlock(&s->lock);
+    for (size_t i = 0; more && i < MAP_SLOTS; i++)
+        for (const entry *e = s->entries[i]; more && e != NULL; e = e->next) {
+            broker_str stream;
+            uint32_t partition;
+
+            if (e->is_part && e->record.messages != 0 &&
+                part_key_open(e->name, e->name_len, &stream, &partition))
+                more = each(arg, stream, partition, &e->record);
+        }
+    pthread_rwlock_unlock(&s->lock);
+}
+
+bool store_is_well(store *s, sb *why)
+{
+    bool well;
+
+    pthread_rwlock_rdlock(&s->lock);
+    well = s->sick.len == 0;
+    if (!well && why != NULL)
+        sb_append(why, s->sick.data, s->sick.len);
+    pthread_rwlock_unlock(&s->lock);
+    return well;
+}
+
+unsigned store_cursors(const store *s)
+{
+    return atomic_load(&s->cursors);
+}

@@ -1,0 +1,69 @@
+/* store -- messages in RocksDB: written in durable batches, read in order.
+ *
+ * Opening and closing: one thread, nothing else running. store_write(): one thread at a
+ * time (a lane). Everything else is [any]. The only user of RocksDB. */
+#ifndef LOGSTORE_STORE_H
+#define LOGSTORE_STORE_H
+
+#include "base/base.h"
+#include "keys.h"
+
+#include <broker/plugin.h>
+
+typedef struct store store;
+typedef struct cursor cursor;
+
+/* How long messages of a stream are kept; the first that matches counts. */
+typedef struct retention {
+    char *pattern; /* stream id, '*' is any text */
+    int64_t max_age_ms;
+} retention;
+
+typedef struct store_options {
+    const char *path; /* made when it is not there */
+    uint64_t cache_bytes, write_buffer_bytes, min_free_bytes;
+    const retention *retention; /* stays valid as long as the store */
+    size_t n_retention;
+} store_options;
+
+/* NULL: a sentence in *why. */
+store *store_open(const store_options *options, sb *why);
+void store_close(store *s); /* no cursor may be open */
+/* Write memtables out, so that closing and opening are quick. */
+void store_flush(store *s);
+
+/* Write what is new of n messages in one batch and sync it; outcomes[i] says what became of
+ * msgs[i]. Reasons are constants or valid until the next call. */
+void store_write(store *s, const broker_msg *const *msgs, broker_outcome *outcomes, size_t n);
+/* Whether the last write went well; else a sentence in *why (NULL: none wanted). */
+bool store_is_well(store *s, sb *why);
+
+/* What is stored of a stream part; false: nothing ever was. */
+bool store_part(store *s, broker_str stream, uint32_t partition, part_record *out);
+/* Each part; stop by returning false. */
+void store_parts(store *s,
+                 bool (*each)(void *arg, broker_str stream, uint32_t partition,
+                              const part_record *p),
+                 void *arg);
+
+/* ---- reading ---- */
+
+typedef struct range {
+    int64_t from_ms, to_ms; /* both included */
+    int32_t from_sequence, to_sequence;
+    broker_bytes publisher; /* empty: any; copied */
+    broker_str chain;       /* empty: any; copied */
+} range;
+
+/* A cursor over a range, in order, on a snapshot of now. Never NULL; over nothing it ends at
+ * once. The caller closes it. */
+cursor *store_range(store *s, broker_str stream, uint32_t partition, const range *r);
+/* The newest n, in ascending order. */
+cursor *store_last(store *s, broker_str stream, uint32_t partition, uint64_t n);
+/* The next message: 1, and it is valid until the next call; 0: the end; -1: it is damaged or
+ * cannot be read. */
+int cursor_next(cursor *c, broker_bytes *raw, int64_t *timestamp_ms, int32_t *sequence);
+void cursor_close(cursor *c);
+unsigned store_cursors(const store *s);
+
+#endif

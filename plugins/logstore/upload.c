@@ -1,0 +1,321 @@
+/* upload -- POST /stores/{id}/data/partitions/{p}: signed messages in, after the fsync an
+ * answer. (Body: u32 big-endian length, protobuf StreamMessage, and again.)
+ *
+ * Messages are cut out of the buffers they arrived in; only one that lies across two
+ * buffers is copied. What has arrived completely is admitted at once, so an upload of any
+ * length takes little memory; the bus being full pauses the client's TCP window. */
+#include "logstore.h"
+#include "streamr/streamr.h"
+
+#define ADMIT_MAX    1024u
+#define REJECTED_MAX 1000u
+
+typedef struct upload {
+    logstore *l;
+    broker_req *req;
+    sb stream;
+    uint32_t partition;
+    bool lines; /* application/x-ndjson: a line for each committed batch */
+
+    /* a frame that is not complete yet: its length and its first bytes */
+    uint8_t length[4];
+    size_t have_length;
+    broker_buf *partial;
+    size_t partial_len, partial_at;
+
+    broker_frame frames[ADMIT_MAX];
+    size_t n_frames;
+    uint64_t index;   /* of the first frame in frames */
+    uint64_t waiting; /* admitted, without an outcome */
+    bool stopped;     /* the bus was full: on_room() goes on */
+    bool ended;       /* the body is over, or broken */
+    bool aborted;
+    const char *broken; /* why the rest of the body is not read */
+
+    uint64_t stored, duplicates, rejected, failed;
+    sb rejections;
+    sb failure;
+} upload;
+
+/* One admission's outcomes need to know where it began. */
+typedef struct admitted {
+    upload *u;
+    uint64_t index;
+} admitted;
+
+static void step(upload *u);
+
+static void frames_release(upload *u)
+{
+    for (size_t i = 0; i < u->n_frames; i++)
+        u->l->bus->buf_release(u->frames[i].buf);
+    u->n_frames = 0;
+}
+
+static void upload_free(upload *u)
+{
+    frames_release(u);
+    u->l->bus->buf_release(u->partial);
+    sb_done(&u->stream);
+    sb_done(&u->rejections);
+    sb_done(&u->failure);
+    free(u);
+}
+
+static void totals(const upload *u, sb *out)
+{
+    sb_printf(out, "{\"stored\":%llu,\"duplicates\":%llu,\"rejected\":[",
+              (unsigned long long)u->stored, (unsigned long long)u->duplicates);
+    sb_append(out, u->rejections.data, u->rejections.len);
+    sb_putc(out, ']');
+    if (u->rejected > REJECTED_MAX)
+        sb_printf(out, ",\"rejectedTotal\":%llu", (unsigned long long)u->rejected);
+    if (u->failed != 0)
+        sb_printf(out, ",\"failed\":%llu", (unsigned long long)u->failed);
+    if (u->broken != NULL || u->failed != 0) {
+        const char *why = u->broken != NULL ? u->broken : u->failure.data;
+
+        sb_puts(out, ",\"error\":");
+        sb_json_string(out, why, strlen(why));
+    }
+    sb_putc(out, '}');
+}
+
+static void finish(upload *u)
+{
+    sb body = SB_INIT;
+    uint32_t status = 200;
+
+    if (u->failed != 0)
+        status = strstr(u->failure.data, "disk") != NULL || strstr(u->failure.data, "space") != NULL
+                     ? 507
+                     : 503;
+    else if (u->broken != NULL)
+        status = 400;
+    totals(u, &body);
+    reply_json(u->l, u->req, status, &body);
+    sb_done(&body);
+    upload_free(u);
+}
+
+static void rejection_note(upload *u, uint64_t index, const char *reason)
+{
+    if (u->rejected++ >= REJECTED_MAX)
+        return;
+    sb_printf(&u->rejections, "%s{\"index\":%llu,\"reason\":", u->rejections.len != 0 ? "," : "",
+              (unsigned long long)index);
+    sb_json_string(&u->rejections, reason, strlen(reason));
+    sb_putc(&u->rejections, '}');
+}
+
+static void on_done(void *arg, const broker_outcome *outcomes, size_t n)
+{
+    admitted *a = arg;
+    upload *u = a->u;
+
+    for (size_t i = 0; i < n; i++) {
+        switch (outcomes[i].code) {
+        case BROKER_STORED:
+            u->stored++;
+            break;
+        case BROKER_DUPLICATE:
+            u->duplicates++;
+            break;
+        case BROKER_FAILED:
+            u->failed++;
+            sb_clear(&u->failure);
+            sb_puts(&u->failure, outcomes[i].reason != NULL ? outcomes[i].reason : "not stored");
+            break;
+        case BROKER_NO_STORE:
+            rejection_note(u, a->index + i,
+                           "this node does not track the stream part, see "
+                           "mode.trackedStreams");
+            break;
+        default:
+            rejection_note(u, a->index + i,
+                           outcomes[i].reason != NULL ? outcomes[i].reason : "refused");
+        }
+    }
+    u->waiting -= n;
+    free(a);
+    step(u);
+}
+
+static void on_room(void *arg)
+{
+    upload *u = arg;
+
+    u->stopped = false;
+    step(u);
+}
+
+/* Give the frames to the bus. False: it is full; on_room() comes. */
+static bool admit(upload *u)
+{
+    admitted *a;
+    broker_admission what = {
+        .size = sizeof what,
+        .frames = u->frames,
+        .n = u->n_frames,
+        .only_stream = {u->stream.data, u->stream.len},
+        .only_partition = u->partition,
+        .done = on_done,
+    };
+    broker_rc rc;
+
+    if (u->n_frames == 0)
+        return true;
+    if (u->stopped)
+        return false;
+    a = must_alloc(sizeof *a);
+    *a = (admitted){u, u->index};
+    what.arg = a;
+    rc = u->l->bus->admit(u->l->ctx, &what);
+    if (rc == BROKER_AGAIN) {
+        free(a);
+        u->stopped = true;
+        u->l->bus->on_room(u->l->ctx, on_room, u);
+        return false;
+    }
+    if (rc != BROKER_OK) {
+        free(a);
+        u->failed += u->n_frames;
+        sb_clear(&u->failure);
+        sb_puts(&u->failure, "out of memory");
+    } else {
+        u->waiting += u->n_frames;
+    }
+    u->index += u->n_frames;
+    frames_release(u);
+    return true;
+}
+
+/* On to whatever is next: admitting, reading on, answering. */
+static void step(upload *u)
+{
+    if (u->failed != 0 && u->broken == NULL && !u->ended) {
+        /* Nothing more will fit: what has been committed is answered now. */
+        u->ended = true;
+        frames_release(u);
+    }
+    if (!admit(u))
+        return;
+    if (u->ended) {
+        if (u->waiting == 0 && !u->stopped)
+            finish(u);
+        return;
+    }
+    u->l->http->resume(u->req);
+}
+
+/* Take a frame; it keeps buf. */
+static void frame_add(upload *u, broker_buf *buf, broker_bytes raw)
+{
+    u->frames[u->n_frames++] = (broker_frame){raw, buf};
+}
+
+/* The rest of a frame that began in another buffer. False: it is still not complete. */
+static bool partial_go_on(upload *u, view *in)
+{
+    while (u->have_length < 4 && view_left(in) != 0)
+        u->length[u->have_length++] = *in->p++;
+    if (u->have_length < 4)
+        return false;
+    if (u->partial == NULL) {
+        u->partial_len = get_u32be(u->length);
+        u->partial_at = 0;
+        if (u->partial_len > STREAMR_MESSAGE_MAX) {
+            u->broken = "a frame is longer than 1 MiB; the frames before it were stored";
+            return false;
+        }
+        u->partial = u->l->bus->buf_new(u->l->ctx, u->partial_len);
+        if (u->partial == NULL) {
+            u->broken = "out of memory";
+            return false;
+        }
+    }
+    if (u->partial_len != u->partial_at) {
+        size_t n = u->partial_len - u->partial_at;
+
+        n = n < view_left(in) ? n : view_left(in);
+        memcpy((uint8_t *)(uintptr_t)u->partial->bytes + u->partial_at, in->p, n);
+        u->partial_at += n;
+        in->p += n;
+    }
+    if (u->partial_at < u->partial_len)
+        return false;
+    frame_add(u, u->partial, (broker_bytes){u->partial->bytes, u->partial_len});
+    u->partial = NULL;
+    u->have_length = 0;
+    return true;
+}
+
+static void on_body(void *self, broker_req *req, broker_buf *buf, broker_bytes part, int32_t last)
+{
+    upload *u = self;
+    view in = view_of(part.ptr, part.len);
+
+    (void)req;
+    while (u->broken == NULL && view_left(&in) != 0) {
+        uint32_t len;
+
+        if (u->n_frames == ADMIT_MAX && !admit(u)) {
+            /* Cannot happen: reading is paused while frames wait. */
+            u->broken = "the node is overloaded";
+            break;
+        }
+        if (u->have_length != 0 || view_left(&in) < 4 ||
+            view_left(&in) - 4 < (len = get_u32be(in.p))) {
+            partial_go_on(u, &in);
+            continue;
+        }
+        u->l->bus->buf_retain(buf);
+        frame_add(u, buf, (broker_bytes){in.p + 4, len});
+        in.p += 4 + (size_t)len;
+    }
+    if (u->broken == NULL && last && u->have_length != 0)
+        u->broken = "the body ends inside a frame; the frames before it were stored";
+    if (last || u->broken != NULL)
+        u->ended = true;
+    if (!u->ended)
+        u->l->http->pause(u->req);
+    step(u);
+}
+
+static void on_abort(void *self, broker_req *req)
+{
+    upload *u = self;
+
+    (void)req;
+    u->broken = "the client left before the end of the body";
+    u->ended = true;
+    step(u);
+}
+
+static void on_upload(void *self, broker_req *req)
+{
+    logstore *l = self;
+    upload *u = must_alloc(sizeof *u);
+    broker_intake intake = {
+        .size = sizeof intake, .self = u, .on_body = on_body, .on_abort = on_abort};
+
+    u->l = l;
+    u->req = req;
+    if (!path_part(l, req, &u->stream, &u->partition)) {
+        upload_free(u);
+        return;
+    }
+    l->http->receive(req, &intake);
+}
+
+broker_rc upload_routes(logstore *l)
+{
+    broker_route r = {.size = sizeof r,
+                      .flags = BROKER_ROUTE_STREAM,
+                      .method = "POST",
+                      .self = l,
+                      .on_req = on_upload,
+                      .path = "/stores/{id+}/data/partitions/{partition}"};
+
+    return l->http->route(l->ctx, &r);
+}

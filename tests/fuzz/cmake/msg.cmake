@@ -1,0 +1,2 @@
+logstore_fuzz(fuzz_stream_message streamr base)
+logstore_fuzz(fuzz_legacy_json streamr base)
