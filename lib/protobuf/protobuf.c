@@ -215,7 +215,7 @@ static const char *decode_value(const pb_row *row, const pb_field *f, void *to, 
     case PB_STRING:
         if (!utf8_ok(f->bytes.p, view_left(&f->bytes)))
             return text;
-        /* fall through */
+        __attribute__((fallthrough));
     case PB_BYTES:
         bytes = (pb_bytes){f->bytes.p, view_left(&f->bytes)};
         memcpy(to, &bytes, sizeof bytes);

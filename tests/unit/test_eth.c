@@ -64,7 +64,9 @@ Test(keccak, pieces_hash_like_the_whole_at_every_cut_around_a_block)
     for (size_t len = 130; len < 280; len += (len == 140 ? 128 : 1)) {
         eth_keccak256(bytes, len, whole);
         for (size_t at = 0; at <= len; at += 3) {
-            eth_part parts[] = {{bytes, at}, {NULL, 0}, {bytes + at, 1 <= len - at ? 1 : 0},
+            eth_part parts[] = {{bytes, at},
+                                {NULL, 0},
+                                {bytes + at, 1 <= len - at ? 1 : 0},
                                 {bytes + at + (1 <= len - at), len - at - (1 <= len - at)}};
 
             eth_keccak256_parts(parts, COUNT_OF(parts), cut);

@@ -165,7 +165,8 @@ Test(codec, reads_unpacked_lists_of_scalars_too)
     cr_assert_null(read_all("88010188010288010388010488010588018002", &m));
     cr_assert_eq(m.ri.n, 6);
     cr_assert_eq(((int32_t *)m.ri.items)[5], 256);
-    expect_encoding(&m, "8a01070102030405" "8002");
+    expect_encoding(&m, "8a01070102030405"
+                        "8002");
 }
 
 Test(codec, tells_an_absent_optional_from_a_zero)
@@ -196,12 +197,17 @@ Test(codec, the_last_member_of_a_oneof_wins)
 {
     all m;
 
-    cr_assert_null(read_all("f00105" "fa010178", &m));
+    cr_assert_null(read_all("f00105"
+                            "fa010178",
+                            &m));
     cr_assert_eq(m.which, 31);
     cr_assert_not(pb_has(&all_table, &m, 30));
     expect_encoding(&m, "fa010178");
     /* A message after a string must not take the string for a pointer. */
-    cr_assert_null(read_all("fa010178" "82020208098202031201" "7a", &m));
+    cr_assert_null(read_all("fa010178"
+                            "82020208098202031201"
+                            "7a",
+                            &m));
     cr_assert_eq(m.which, 32);
     cr_assert_eq(m.pick.pm->n, 9);
     cr_assert_eq(m.pick.pm->s.len, 1, "the second was not merged into the first");
@@ -212,34 +218,43 @@ Test(codec, keeps_unknown_fields_and_writes_them_back)
     all m;
 
     /* 40: varint, 41: bytes, and 1 as bytes instead of a varint. */
-    cr_assert_null(read_all("c002ac02" "0a0161" "0807" "ca02026162", &m));
+    cr_assert_null(read_all("c002ac02"
+                            "0a0161"
+                            "0807"
+                            "ca02026162",
+                            &m));
     cr_assert_eq(m.head.unknown.n, 3);
     cr_assert_eq(m.i32, 7);
-    expect_encoding(&m, "0807" "c002ac02" "0a0161" "ca02026162");
+    expect_encoding(&m, "0807"
+                        "c002ac02"
+                        "0a0161"
+                        "ca02026162");
 }
 
 Test(codec, refuses_what_is_malformed)
 {
     static const char *const bad[] = {
-        "08",                           /* no value                        */
-        "0880",                         /* varint cut                      */
-        "08ffffffffffffffffff02",       /* a 65th bit                      */
-        "0880808080808080808080" "01",  /* eleven bytes                    */
-        "00",                           /* field 0                         */
-        "0007",                         /* field 0                         */
-        "6205ff",                       /* longer than what is left        */
-        "62ffffffffffffffffff01",       /* a length that would overflow    */
-        "4d0000",                       /* fixed32 cut                     */
-        "4900000000",                   /* fixed64 cut                     */
-        "0b0c",                         /* group                           */
-        "0e",                           /* wire type 6                     */
-        "0f",                           /* wire type 7                     */
-        "808080808001" "00",            /* a key above 32 bits             */
-        "8a0102ff80",                   /* packed, cut                     */
-        "a2010401000000",               /* packed fixed64, cut             */
-        "6a01ff",                       /* not UTF-8                       */
-        "7203120180",                   /* not UTF-8, inside               */
-        "7201ff",                       /* sub-message malformed           */
+        "08",                     /* no value                        */
+        "0880",                   /* varint cut                      */
+        "08ffffffffffffffffff02", /* a 65th bit                      */
+        "0880808080808080808080"
+        "01",                     /* eleven bytes                    */
+        "00",                     /* field 0                         */
+        "0007",                   /* field 0                         */
+        "6205ff",                 /* longer than what is left        */
+        "62ffffffffffffffffff01", /* a length that would overflow    */
+        "4d0000",                 /* fixed32 cut                     */
+        "4900000000",             /* fixed64 cut                     */
+        "0b0c",                   /* group                           */
+        "0e",                     /* wire type 6                     */
+        "0f",                     /* wire type 7                     */
+        "808080808001"
+        "00",             /* a key above 32 bits             */
+        "8a0102ff80",     /* packed, cut                     */
+        "a2010401000000", /* packed fixed64, cut             */
+        "6a01ff",         /* not UTF-8                       */
+        "7203120180",     /* not UTF-8, inside               */
+        "7201ff",         /* sub-message malformed           */
     };
     all m;
 
