@@ -310,7 +310,7 @@ const char *pb_decode(const pb_table *table, void *msg, const void *bytes, size_
 {
     must(table->n_rows <= 64 && table->size >= sizeof(pb_head));
     memset(msg, 0, table->size);
-    return decode(table, msg, view_of(bytes, len), arena, 0);
+    return len != 0 ? decode(table, msg, view_of(bytes, len), arena, 0) : NULL;
 }
 
 /* ---- Encode ---- */

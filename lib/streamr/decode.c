@@ -204,11 +204,14 @@ static const char *decode_body(const pb_field *f, broker_msg *m, bool *unknown)
 const char *streamr_decode(const void *bytes, size_t len, broker_msg *out)
 {
     broker_msg m = {.size = sizeof m, .raw = {bytes, len}};
-    walk w = {.in = view_of(bytes, len)};
+    walk w = {.unknown = false};
     const char *why = NULL;
 
     if (len > STREAMR_MESSAGE_MAX)
         return "longer than 1 MiB";
+    if (len == 0)
+        return "empty";
+    w.in = view_of(bytes, len);
     while (why == NULL && walk_next(&w, &message_shape, &why) > 0) {
         switch (w.f.number) {
         case MSG_ID:

@@ -16,6 +16,12 @@ enum { KEY_ID = 1, KEY_DATA };
 enum { REQUEST_ID = 1, REQUEST_RECIPIENT, REQUEST_PUBLIC_KEY, REQUEST_KEY_IDS };
 enum { RESPONSE_ID = 1, RESPONSE_RECIPIENT, RESPONSE_KEYS };
 
+/* Whether bytes, which may be none at all, are UTF-8. */
+static inline bool streamr_is_text(broker_bytes bytes)
+{
+    return bytes.len == 0 || utf8_ok(bytes.ptr, bytes.len);
+}
+
 /* The rules that hold for a message in any form; NULL, or which one is broken. */
 const char *streamr_structure_check(const broker_msg *msg);
 

@@ -179,11 +179,12 @@ static bool value(scan *s, bool *open)
 
 bool streamr_json_valid(const void *bytes, size_t len)
 {
-    scan s = {.p = bytes, .end = (const uint8_t *)bytes + len};
+    scan s = {.p = bytes};
     bool open;
 
     if (len == 0)
         return false;
+    s.end = s.p + len;
     for (;;) {
         if (!value(&s, &open))
             return false;

@@ -295,12 +295,15 @@ static bool message(reader *r, broker_msg *m)
 const char *streamr_json_decode(const char *text, size_t len, sb *store, broker_msg *out)
 {
     broker_msg m = {.size = sizeof m, .body = BROKER_BODY_CONTENT};
-    reader r = {view_of(text, len), store, NULL};
+    reader r = {.store = store};
     const char *data;
 
     /* An escape takes six bytes for one. */
     if (len > (size_t)8 * STREAMR_MESSAGE_MAX)
         return "longer than 8 MiB";
+    if (len == 0)
+        return "empty";
+    r.in = view_of(text, len);
     /* Text never grows when it is decoded; a new group key is decoded twice. */
     sb_clear(store);
     data = sb_room(store, 2 * len);
@@ -322,25 +325,26 @@ const char *streamr_json_decode(const char *text, size_t len, sb *store, broker_
 void streamr_json_text(sb *out, const char *s, size_t len)
 {
     static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
-    const char *end = s + len;
+    size_t i = 0; /* an index, since s may be NULL when len is 0 */
 
     sb_putc(out, '"');
-    while (s < end) {
-        const char *run = s, *at;
+    while (i < len) {
+        size_t run = i;
+        const char *at;
 
-        while (s < end && (uint8_t)*s >= 0x20 && *s != '"' && *s != '\\')
-            s++;
-        sb_append(out, run, (size_t)(s - run));
-        if (s == end)
+        while (i < len && (uint8_t)s[i] >= 0x20 && s[i] != '"' && s[i] != '\\')
+            i++;
+        sb_append(out, s + run, i - run);
+        if (i == len)
             break;
-        at = *s != '\0' ? strchr(from, *s) : NULL;
+        at = s[i] != '\0' ? strchr(from, s[i]) : NULL;
         if (at != NULL) {
             sb_putc(out, '\\');
             sb_putc(out, to[at - from]);
         } else {
-            sb_printf(out, "\\u%04x", (unsigned)(uint8_t)*s);
+            sb_printf(out, "\\u%04x", (unsigned)(uint8_t)s[i]);
         }
-        s++;
+        i++;
     }
     sb_putc(out, '"');
 }
@@ -368,7 +372,7 @@ bool streamr_json_encode(const broker_msg *m, sb *out)
 
     if (m->body != BROKER_BODY_CONTENT || m->content_type != BROKER_CONTENT_JSON ||
         m->signature_type > BROKER_SIGNATURE_SECP256K1 || m->publisher.len != 20 ||
-        (!aes && !utf8_ok(m->content.ptr, m->content.len)))
+        (!aes && !streamr_is_text(m->content)))
         return false;
     sb_puts(out, "[32,[");
     streamr_json_text(out, m->stream.ptr, m->stream.len);

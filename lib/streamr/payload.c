@@ -79,9 +79,12 @@ static void append_fields(sb *out, view in, uint32_t number)
 /* The order is the protocol's, not that of the bytes. */
 static void exchange(sb *out, const broker_msg *m)
 {
-    view in = view_of(m->content.ptr, m->content.len);
+    view in;
     pb_field f;
 
+    if (m->content.len == 0)
+        return;
+    in = view_of(m->content.ptr, m->content.len);
     append_fields(out, in, REQUEST_ID);
     append_fields(out, in, REQUEST_RECIPIENT);
     if (m->body == BROKER_BODY_KEY_REQUEST) {
@@ -213,7 +216,7 @@ static const char *verify_ethereum(const broker_msg *m)
         return "a legacy signature on a message that is not content";
     /* The legacy payload is text. Bytes that are none would be signed as something else. */
     if (m->signature_type == BROKER_SIGNATURE_LEGACY &&
-        m->encryption_type == BROKER_ENCRYPTION_NONE && !utf8_ok(m->content.ptr, m->content.len))
+        m->encryption_type == BROKER_ENCRYPTION_NONE && !streamr_is_text(m->content))
         return "a legacy signature on content that is not UTF-8";
     payload_init(&p, m);
     eth_personal_digest(p.part, p.n, digest);

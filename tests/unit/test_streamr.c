@@ -267,6 +267,33 @@ Test(verify, refuses_publishers_and_bodies_that_do_not_go_with_the_type)
     cr_assert_eq(streamr_verify(&bad, &why), STREAMR_INVALID);
 }
 
+Test(encode, writes_what_the_log_store_node_writes)
+{
+    broker_msg m = sample();
+    sb out = SB_INIT;
+
+    m.stream = str_of(OWNER "/pulse");
+    m.chain = str_of("chain1");
+    m.content = (broker_bytes){(const uint8_t *)"{\"foo\":42}", 10};
+    streamr_encode(&m, &out);
+    expect_bytes(
+        out.data, out.len,
+        "0a570a303078313965376533373665376332313362376537653765343663633730613564643038366461"
+        "666632612f70756c73651880d095ffbc312a1419e7e376e7c213b7e7e7e46cc70a5dd086daff2a3206"
+        "636861696e311a02123420012a0c0a0a7b22666f6f223a34327d",
+        "JSON");
+    sb_clear(&out);
+    m.content = (broker_bytes){(const uint8_t *)"\xde\xad", 2};
+    m.encryption_type = BROKER_ENCRYPTION_AES;
+    m.group_key_id = str_of("GK1");
+    m.flags = BROKER_MSG_HAS_KEY_ID | BROKER_MSG_HAS_PREV;
+    m.prev_timestamp_ms = 1699999999999, m.prev_sequence = 3;
+    streamr_encode(&m, &out);
+    expect_bytes(out.data + 89, out.len - 89,
+                 "120908ffcf95ffbc3110031a02123420012a0b0a02dead18012203474b31", "AES");
+    sb_done(&out);
+}
+
 /* ---- Structure ---- */
 
 /* Why the encoding of *m is refused, "" when it is not. */

@@ -1,0 +1,43 @@
+"""The real Streamr SDK as client and as publisher."""
+import json
+import os
+import subprocess
+import unittest
+
+from node import ROOT, Node, join, split
+
+PEERS = os.path.join(ROOT, "tests", "peers")
+MANY = "0x1563915e194d8cfba1943570603f7606a3115508/many"
+COUNT = 100000
+
+
+def run_node(script, *arguments, env=None):
+    result = subprocess.run(["node", "--require", "./loopback.cjs", script, *arguments], cwd=PEERS, timeout=300,
+                            capture_output=True, text=True, env=dict(os.environ, **(env or {})))
+    if result.returncode != 0:
+        raise AssertionError(result.stdout + result.stderr)
+    return result.stdout
+
+
+class Peers(unittest.TestCase):
+    def test_the_sdk_resends_last_from_and_range(self):
+        node = Node().start()
+        out = run_node("resend.mjs", env={"STORAGE_URL": "http://127.0.0.1:%d" % node.port})
+        got = json.loads(out.splitlines()[-1])
+        self.assertEqual(got["uploaded"], {"stored": 4, "duplicates": 0, "rejected": []})
+        self.assertEqual(got["last2"], [2, "hex:010203ff"])
+        self.assertEqual(got["from"], [1, 2, "hex:010203ff"])
+        self.assertEqual(got["range"], [1, 2])
+        self.assertEqual(got["rangeOfChain"], [0, 1, 2])
+        node.stop()
+
+    def test_a_hundred_thousand_messages_of_a_real_identity_come_back_byte_for_byte(self):
+        path = os.path.join(ROOT, "build", "sdk-messages-%d" % COUNT)
+        if not os.path.exists(path):
+            run_node("make-messages.mjs", path, str(COUNT))
+        with open(path, "rb") as data:
+            messages = data.read()
+        node = Node(config={"mode": {"type": "standalone", "trackedStreams": [{"id": MANY}]}}).start()
+        self.assertEqual(node.upload(messages, MANY), (200, {"stored": COUNT, "duplicates": 0, "rejected": []}))
+        self.assertEqual(join(node.raw(MANY)), messages)
+        node.stop()
