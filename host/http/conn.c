@@ -4,6 +4,9 @@
  * next bytes go behind it or into another block. An idle connection holds none. */
 #include "http/parts.h"
 
+#define LINGER_MS    2000u
+#define LINGER_BYTES (8u << 20)
+
 typedef struct write_req {
     uv_write_t uv;
     conn *conn;
@@ -115,6 +118,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf);
 
 static void reading_set(conn *c, bool on)
 {
+    on = on && !c->eof;
     if (c->reading == on || c->closing)
         return;
     c->reading = on;
@@ -127,11 +131,24 @@ static void reading_set(conn *c, bool on)
 void conn_next(conn *c)
 {
     broker_req *r = c->req;
-    bool keep = r->keep && body_is_over(&r->body) && !c->server->draining && !c->ending;
+    bool body_over = body_is_over(&r->body);
+    bool keep = r->keep && body_over && !c->server->draining && !c->ending;
 
     c->req = NULL;
     r->conn = NULL;
     req_free(r);
+    if (!keep && !body_over && !c->eof && !c->closing) {
+        /* Closing now would reset the connection, and the client might never see the
+         * answer it is too busy sending to read. */
+        c->state = CONN_LINGER;
+        c->start = c->len;
+        conn_touch(c, LINGER_MS);
+        if (uv_shutdown(&c->shutdown, (uv_stream_t *)&c->tcp, NULL) != 0)
+            conn_close(c);
+        else
+            reading_set(c, true);
+        return;
+    }
     if (!keep) {
         conn_close(c);
         return;
@@ -278,6 +295,7 @@ void conn_run(conn *c)
             more = body_step(c);
             break;
         case CONN_ANSWER:
+        case CONN_LINGER:
             more = false;
             break;
         }
@@ -291,8 +309,8 @@ void conn_run(conn *c)
     reading_set(c, (c->state == CONN_BODY && !(c->req->paused && !discarding(c->req))) ||
                        (c->state == CONN_HEAD) ||
                        (c->state == CONN_ANSWER && c->len - c->start < IDLE_BLOCK));
-    if (c->eof)
-        conn_close(c);
+    if (c->eof && c->state != CONN_ANSWER)
+        conn_close(c); /* nothing more can come, and something is missing */
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
@@ -300,12 +318,23 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     conn *c = CONTAINER_OF((uv_tcp_t *)stream, conn, tcp);
 
     (void)buf;
+    if (n == UV_EOF && c->state == CONN_ANSWER) {
+        c->eof = true; /* it may have closed its side only, and waits for the answer */
+        reading_set(c, false);
+        return;
+    }
     if (n < 0) {
         conn_close(c);
         return;
     }
     if (n == 0)
         return;
+    if (c->state == CONN_LINGER) {
+        c->lingered += (size_t)n;
+        if (c->lingered > LINGER_BYTES)
+            conn_close(c);
+        return;
+    }
     if (c->start == c->len && c->state == CONN_HEAD)
         conn_touch(c, c->server->head_timeout_ms);
     c->len += (size_t)n;

@@ -17,21 +17,21 @@
 typedef struct http_server http_server;
 
 typedef struct http_options {
-    const char *host;           /* "127.0.0.1"                                   */
-    unsigned port;              /* 0: any free one                               */
-    const char *cert_file;      /* PEM chain, or NULL: no TLS                    */
+    const char *host;      /* "127.0.0.1"                                   */
+    unsigned port;         /* 0: any free one                               */
+    const char *cert_file; /* PEM chain, or NULL: no TLS                    */
     const char *key_file;
-    unsigned max_connections;   /* more are answered 503 and closed              */
-    size_t max_head;            /* bytes of request line and headers; 431        */
-    unsigned head_timeout_ms;   /* from the first byte to the end of the head; 408 */
-    unsigned body_timeout_ms;   /* without a byte of the body; 408               */
-    unsigned idle_timeout_ms;   /* between requests; also a reader that takes nothing */
+    unsigned max_connections;    /* more are answered 503 and closed              */
+    size_t max_head;             /* bytes of request line and headers; 431        */
+    unsigned head_timeout_ms;    /* from the first byte to the end of the head; 408 */
+    unsigned body_timeout_ms;    /* without a byte of the body; 408               */
+    unsigned idle_timeout_ms;    /* between requests; also a reader that takes nothing */
     const char *const *api_keys; /* `Authorization: bearer KEY`; none: open       */
     size_t n_api_keys;
     const char *const *allowed_origins; /* may POST from a browser               */
     size_t n_allowed_origins;
-    const char *const *allowed_hosts;   /* values of Host beside the bound address,
-                                         * localhost and [::1]; "*": any         */
+    const char *const *allowed_hosts; /* values of Host beside the bound address,
+                                       * localhost and [::1]; "*": any         */
     size_t n_allowed_hosts;
 } http_options;
 
@@ -63,10 +63,10 @@ broker_str http_user(broker_req *req);
 broker_str http_peer(broker_req *req);
 broker_rc http_receive(broker_req *req, const broker_intake *intake);
 void http_pause(broker_req *req);
-void http_resume(broker_req *req);                                           /* [any] */
-void http_reply(broker_req *req, const broker_response *response);           /* [any] */
+void http_resume(broker_req *req);                                 /* [any] */
+void http_reply(broker_req *req, const broker_response *response); /* [any] */
 void http_stream(broker_req *req, const broker_response *response,
-                 const broker_body *body);                                   /* [any] */
-void http_wake(broker_req *req);                                             /* [any] */
+                 const broker_body *body); /* [any] */
+void http_wake(broker_req *req);           /* [any] */
 
 #endif

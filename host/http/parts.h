@@ -54,7 +54,12 @@ struct broker_req {
     bool writing;
 };
 
-typedef enum conn_state { CONN_HEAD, CONN_BODY, CONN_ANSWER } conn_state;
+typedef enum conn_state {
+    CONN_HEAD,
+    CONN_BODY,
+    CONN_ANSWER,
+    CONN_LINGER, /* answered before the body was over: the rest is read and thrown away */
+} conn_state;
 
 struct conn {
     uv_tcp_t tcp;
@@ -65,6 +70,8 @@ struct conn {
     size_t start, len;
     broker_req *req;
     bool reading, closing, ending, running, eof;
+    size_t lingered;
+    uv_shutdown_t shutdown;
     uint64_t deadline_ms;
 };
 

@@ -51,11 +51,7 @@ void req_left(broker_req *r)
         answer_left(r);
         return;
     }
-    if (r->owner == NULL) {
-        req_free(r);
-        return;
-    }
-    /* The handler still has to end it. */
+    /* It still has to be ended: by its handler, or by the refusal that is on its way. */
     if (r->has_intake && !r->body_told) {
         r->has_intake = false;
         CROSS(r->owner, "on_abort", r->intake.on_abort(r->intake.self, r));

@@ -2,6 +2,7 @@
 
 Every node has a folder and a port of its own on 127.0.0.1.
 """
+import atexit
 import http.client
 import json
 import os
@@ -59,6 +60,20 @@ def join(messages):
     return b"".join(struct.pack(">I", len(m)) + m for m in messages)
 
 
+started = []
+
+
+def kill_all():
+    """End what failed tests have left behind."""
+    for node in started:
+        if node.process is not None and node.process.poll() is None:
+            node.process.kill()
+            node.process.wait(10)
+
+
+atexit.register(kill_all)
+
+
 class Node:
     def __init__(self, folder=None, config=None, plugins=None, preload=None, env=None):
         self.folder = folder or tempfile.mkdtemp(prefix="logstore-test-")
@@ -82,6 +97,7 @@ class Node:
             self.env["LD_PRELOAD"] = preload
         self.process = None
         self.port = None
+        started.append(self)
 
     def start(self):
         self.log_path = os.path.join(self.folder, "log")
