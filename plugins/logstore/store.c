@@ -237,8 +237,12 @@ bool db_open(store *s, sb *why)
         rocksdb_list_column_families_destroy(names, n);
     if (s->db == NULL)
         return false;
-    if (meta_read(s, why) && names_read(s, why))
+    if (meta_read(s, why) && names_read(s, why)) {
+        for (size_t i = 0; i < s->slabs.n; i++)
+            if (s->slabs.items[i]->start_ms == INT64_MIN)
+                s->slabs.items[i]->end_ms = s->slabs.ancient_ms;
         return true;
+    }
     db_close(s);
     return false;
 }

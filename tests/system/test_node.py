@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 import unittest
 
 from node import BUILD, KEY, OWNER, STREAM, Node, generate, join, program, split, until
@@ -88,12 +89,16 @@ class Daemon(unittest.TestCase):
 
     def test_everything_is_there_after_a_restart(self):
         node = Node().start()
-        data = generate(500)
+        # Years ago, some months ago, now: the ancient slab and two dated ones.
+        now = int(time.time() * 1000)
+        data = generate(500) + generate(500, start=now - 100 * 86400000) + generate(500, start=now - 1000)
         node.upload(data)
         node.stop()
         node.start()
         self.assertEqual(join(node.raw()), data)
-        self.assertEqual(node.upload(data)[1], {"stored": 0, "duplicates": 500, "rejected": []})
+        self.assertEqual([m["timestamp"] for m in node.json(node.data_path() + "/last?count=501")["messages"]][:2],
+                         [now - 100 * 86400000 + 499, now - 1000])
+        self.assertEqual(node.upload(data)[1], {"stored": 0, "duplicates": 1500, "rejected": []})
         node.stop()
 
     def test_a_long_answer_is_finished_before_the_stop(self):
