@@ -11,6 +11,10 @@ if(LOGSTORE_SANITIZE)
     add_link_options(-fsanitize=${LOGSTORE_SANITIZE})
 endif()
 
+if(LOGSTORE_FUZZ)
+    add_compile_options(-fsanitize=fuzzer-no-link) # the fuzzer sees into the libraries too
+endif()
+
 # logstore_library(NAME SOURCE...) -- a static library of ours. Its public header
 # is included as "<folder>/<header>", from lib/ or host/.
 function(logstore_library name)
@@ -39,4 +43,5 @@ function(logstore_fuzz name)
     target_compile_options(${name} PRIVATE -fsanitize=fuzzer -Wno-missing-prototypes)
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
     target_link_libraries(${name} PRIVATE ${ARGN})
+    set_property(GLOBAL APPEND PROPERTY LOGSTORE_FUZZERS ${name})
 endfunction()

@@ -135,7 +135,7 @@ static size_t utf8_len(const uint8_t *p, size_t left)
 
 void sb_json_string(sb *b, const char *s, size_t len)
 {
-    const uint8_t *p = (const uint8_t *)s, *end = p + len;
+    const uint8_t *p = (const uint8_t *)s, *end = len != 0 ? p + len : p;
 
     sb_putc(b, '"');
     while (p < end) {
@@ -254,7 +254,7 @@ bool hex_decode(uint8_t *out, const char *hex, size_t hex_len)
 
 bool utf8_ok(const void *bytes, size_t len)
 {
-    const uint8_t *p = bytes, *end = p + len;
+    const uint8_t *p = bytes, *end = len != 0 ? p + len : p;
 
     while (p < end) {
         uint64_t word;

@@ -63,7 +63,8 @@ typedef struct view {
 } view;
 static inline view view_of(const void *p, size_t len)
 {
-    return (view){(const uint8_t *)p, (const uint8_t *)p + len};
+    /* NULL with nothing behind it is a view too. */
+    return (view){(const uint8_t *)p, len != 0 ? (const uint8_t *)p + len : (const uint8_t *)p};
 }
 static inline size_t view_left(const view *v)
 {
