@@ -23,8 +23,8 @@ json_t *conf_root(conf *c); /* borrowed */
 
 /* The plugins to load, in the order of the file. enabled: false ones are left out. */
 typedef struct conf_plugin {
-    char *key;     /* "logStore"                                            */
-    char *module;  /* file given by `module`, or NULL: key in lower case    */
+    char *key;       /* "logStore"                                            */
+    char *module;    /* file given by `module`, or NULL: key in lower case    */
     json_t *section; /* borrowed; without module, enabled                   */
 } conf_plugin;
 size_t conf_plugins(conf *c, conf_plugin **out); /* free with conf_plugins_free */

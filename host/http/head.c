@@ -98,6 +98,8 @@ static bool list_has(broker_str list, const char *word)
     return false;
 }
 
+/* The two headers that say where a body ends may have no space behind their value: parsers
+ * differ in whether they then know it. */
 static unsigned meaning(head *h, const char **why)
 {
     unsigned hosts = 0, lengths = 0, codings = 0;
@@ -112,15 +114,15 @@ static unsigned meaning(head *h, const char **why)
         } else if (is(name, "content-length")) {
             lengths++;
             *why = "Content-Length is not a number";
-            if (value.len == 0 || value.len > 18 || value.ptr[0] == '-' ||
-                !parse_i64(value.ptr, value.len, &n))
+            if (value.ptr[value.len] != '\r' || value.len == 0 || value.len > 18 ||
+                value.ptr[0] == '-' || !parse_i64(value.ptr, value.len, &n))
                 return 400;
             h->has_length = true;
             h->length = (uint64_t)n;
         } else if (is(name, "transfer-encoding")) {
             codings++;
             *why = "the only Transfer-Encoding here is 'chunked'";
-            if (!is(value, "chunked") || h->minor == 0)
+            if (!is(value, "chunked") || h->minor == 0 || value.ptr[value.len] != '\r')
                 return h->minor == 0 ? 400 : 501;
             h->chunked = true;
         } else if (is(name, "connection")) {

@@ -19,7 +19,7 @@ typedef struct json_doc json_doc;
  * Duplicate keys are errors. */
 json_doc *json_doc_parse(const char *name, const char *text, size_t len, sb *why);
 void json_doc_free(json_doc *doc);
-json_t *json_doc_root(json_doc *doc);           /* borrowed; may be changed in place */
+json_t *json_doc_root(json_doc *doc); /* borrowed; may be changed in place */
 const char *json_doc_name(const json_doc *doc);
 /* Where the value (or, when it is absent, its nearest parent) stands; false: not from
  * the text. Lines and columns count from 1. */
@@ -30,9 +30,9 @@ bool json_doc_position(const json_doc *doc, const char *pointer, unsigned *line,
 typedef struct json_schema json_schema;
 
 typedef struct json_problem {
-    char *pointer;    /* JSON pointer of the instance, "" for the root  */
-    char *message;    /* "must be integer", in ajv's words              */
-    char *hint;       /* NULL or "did you mean 'port'?"                 */
+    char *pointer; /* JSON pointer of the instance, "" for the root  */
+    char *message; /* "must be integer", in ajv's words              */
+    char *hint;    /* NULL or "did you mean 'port'?"                 */
 } json_problem;
 
 typedef struct json_problems {
