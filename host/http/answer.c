@@ -280,6 +280,16 @@ static void answer_on_loop(loop_call *call)
 
 void http_reply(broker_req *r, const broker_response *response)
 {
+    static const char too_large[] = "{\"error\":\"the body is larger than this path takes\"}";
+    const broker_response instead = {
+        .size = sizeof instead,
+        .status = 413,
+        .type = "application/json",
+        .body = {(const uint8_t *)too_large, sizeof too_large - 1},
+    };
+
+    if (r->oversized)
+        response = &instead;
     head_make(r, response, &r->answer);
     if (!r->keep)
         sb_puts(&r->answer, "Connection: close\r\n");

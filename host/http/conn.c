@@ -222,8 +222,7 @@ static bool too_large(const broker_req *r)
     return !r->endless && r->body_bytes > r->max_body;
 }
 
-/* Nobody wants the rest of the body: a little of it is read, so that the client sees the
- * answer; then the connection ends. */
+/* Nobody wants the rest of the body; it is read and thrown away until the answer is out. */
 static bool discarding(const broker_req *r)
 {
     return !r->has_intake || r->answered;
@@ -263,16 +262,11 @@ static bool body_step(conn *c)
     c->start += used;
     r->body_bytes += n;
     conn_touch(c, c->server->body_timeout_ms);
-    if (too_large(r) || (discarding(r) && r->body_bytes > (1u << 20))) {
-        c->ending = true;
-        if (r->answered)
-            return true;
-        if (r->has_intake) {
-            r->has_intake = false;
-            CROSS(r->owner, "on_abort", r->intake.on_abort(r->intake.self, r));
-        }
-        conn_close(c);
-        return false;
+    if (too_large(r) && !discarding(r)) {
+        r->oversized = true; /* the handler's answer becomes 413 */
+        r->has_intake = false;
+        CROSS(r->owner, "on_abort", r->intake.on_abort(r->intake.self, r));
+        return !c->closing;
     }
     if (!discarding(r))
         body_tell(r, piece, body_is_over(&r->body));

@@ -37,7 +37,7 @@ struct broker_req {
     uint64_t body_bytes, started_ns;
     broker_intake intake;
     uint64_t max_body; /* of its route */
-    bool endless;
+    bool endless, oversized;
     bool has_intake, body_told, paused, answered, head_only, keep;
     atomic_bool resumed, woken;
     loop_call call_answer, call_resume, call_wake;

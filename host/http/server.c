@@ -179,6 +179,13 @@ http_server *http_new(loop *l, pool *p, const http_options *o, sb *why)
     s->listener.data = s->tick.data = s;
     s->handles = 2;
     memset(&addr, 0, sizeof addr);
+    if (o->cert_file != NULL || o->key_file != NULL) {
+        /* Never plain where somebody asked for TLS. */
+        sb_puts(why,
+                "httpServer.sslCertificate is set, but this build speaks plain HTTP only; remove "
+                "it and put a reverse proxy that ends TLS in front");
+        goto fail;
+    }
     if (!address_of(o->host, o->port, &addr)) {
         sb_printf(why, "httpServer.host '%s' is not an IP address", o->host);
         goto fail;

@@ -1,13 +1,15 @@
 /* http -- publish over HTTP: POST /streams/{id}, signed by the node's key.
  *
- * Spec "Streamr node", plugin `http` (1.4). The answer comes when the message is durable,
- * where something stores the stream. */
+ * Plugin `http` of the Streamr node. The answer comes when the message is durable, where
+ * something stores the stream. [loop] throughout; a request's state is a `post`, freed with
+ * its answer. */
 #include "base/base.h"
+#include "content.h"
+#include "streamr/streamr.h"
+#include "timestamp.h"
 
 #include <broker/plugin.h>
 #include <broker/plugin_log.h>
-#include <jansson.h>
-#include <time.h>
 
 #define BODY_MAX (1024u * 1024u)
 
@@ -26,146 +28,191 @@ typedef struct post {
     sb body;
 } post;
 
-static void reply(post *p, uint32_t status, const char *type, const char *text,
-                  const broker_header *headers, size_t n)
-{
-    broker_response r = {.size = sizeof r,
-                         .status = status,
-                         .type = type,
-                         .headers = headers,
-                         .n_headers = n,
-                         .body = {(const uint8_t *)text, strlen(text)}};
+/* ---- answers: each ends the post ---- */
 
-    p->h->server->reply(p->req, &r);
+static void reply(post *p, broker_response *r, const char *body)
+{
+    r->size = sizeof *r;
+    r->body = (broker_bytes){(const uint8_t *)body, strlen(body)};
+    p->h->server->reply(p->req, r);
     sb_done(&p->body);
     free(p);
 }
 
 static void refuse(post *p, uint32_t status, const char *why)
 {
+    static const broker_header retry = {"Retry-After", {"1", 1}};
+    broker_response r = {.status = status,
+                         .type = "application/json; charset=utf-8",
+                         .headers = &retry,
+                         .n_headers = status == 503 ? 1 : 0};
     sb body = SB_INIT;
 
     sb_puts(&body, "{\"error\":");
     sb_json_string(&body, why, strlen(why));
     sb_putc(&body, '}');
-    reply(p, status, "application/json; charset=utf-8", body.data, NULL, 0);
+    reply(p, &r, body.data);
     sb_done(&body);
 }
 
-/* Milliseconds, or an ISO 8601 date. */
-static bool timestamp_read(broker_str text, int64_t *out)
+/* `before`, what the client sent, `after`. */
+static void refuse_quoting(post *p, const char *before, broker_str sent, const char *after)
 {
-    struct tm tm = {0};
-    char copy[40];
-    const char *rest;
-    int64_t ms = 0;
+    sb why = SB_INIT;
 
-    if (parse_i64(text.ptr, text.len, out))
-        return *out > 0;
-    if (text.len >= sizeof copy)
-        return false;
-    memcpy(copy, text.ptr, text.len);
-    copy[text.len] = '\0';
-    rest = strptime(copy, "%Y-%m-%dT%H:%M:%S", &tm);
-    if (rest == NULL)
-        rest = strptime(copy, "%Y-%m-%d", &tm);
-    if (rest == NULL)
-        return false;
-    if (*rest == '.') {
-        char *end;
+    sb_puts(&why, before);
+    sb_append(&why, sent.ptr, sent.len < 100 ? sent.len : 100);
+    sb_puts(&why, after);
+    refuse(p, 400, why.data);
+    sb_done(&why);
+}
 
-        ms = (int64_t)(strtod(rest, &end) * 1000 + 0.5);
-        rest = end;
+/* The JSON array [streamId, partition, timestamp, sequence, publisher, chain]. */
+static void message_id(const broker_msg *m, sb *out)
+{
+    size_t at;
+
+    sb_putc(out, '[');
+    sb_json_string(out, m->stream.ptr, m->stream.len);
+    sb_printf(out, ",%u,%lld,%d,\"0x", m->partition, (long long)m->timestamp_ms, m->sequence);
+    at = out->len;
+    hex_encode(sb_room(out, 2 * m->publisher.len), m->publisher.ptr, m->publisher.len);
+    out->len = at + 2 * m->publisher.len;
+    sb_puts(out, "\",");
+    sb_json_string(out, m->chain.ptr, m->chain.len);
+    sb_putc(out, ']');
+}
+
+static void accept_message(post *p, const broker_msg *m)
+{
+    sb id = SB_INIT;
+    broker_header header = {"X-Message-Id", {NULL, 0}};
+    broker_response r = {.status = 200,
+                         .type = "text/plain; charset=utf-8",
+                         .headers = &header,
+                         .n_headers = m != NULL ? 1 : 0};
+
+    if (m != NULL) {
+        message_id(m, &id);
+        header.value = (broker_str){id.data, id.len};
     }
-    if (strcmp(rest, "Z") != 0 && *rest != '\0')
-        return false;
-    *out = (int64_t)timegm(&tm) * 1000 + ms;
-    return *out > 0;
+    reply(p, &r, "OK");
+    sb_done(&id);
+}
+
+/* An outcome carries no finer code, but each reason names the setting or the resource. */
+static bool names(const char *reason, const char *what)
+{
+    return strstr(reason, what) != NULL;
 }
 
 static void on_published(void *arg, const broker_msg *m, const broker_outcome *outcome)
 {
     post *p = arg;
-    sb id = SB_INIT;
-    broker_header header = {"X-Message-Id", {NULL, 0}};
-    char publisher[41] = "";
+    const char *why = outcome->reason;
 
     switch (outcome->code) {
     case BROKER_STORED:
     case BROKER_NO_STORE:
     case BROKER_DUPLICATE:
-        break;
+    case BROKER_VARIANT: /* what we signed is there, in another encoding */
+        accept_message(p, m);
+        return;
+    case BROKER_EQUIVOCATION:
+        refuse(p, 409, why != NULL ? why : "another message with this id is stored already");
+        return;
     case BROKER_REJECTED:
-        refuse(p, strstr(outcome->reason, "validation.") != NULL ? 403 : 400, outcome->reason);
+        if (why == NULL)
+            why = "the message was refused";
+        refuse(p, names(why, "validation.publish") || names(why, "validation.allow") ? 403 : 400,
+               why);
         return;
     default:
-        refuse(p, outcome->reason != NULL && strstr(outcome->reason, "disk") != NULL ? 507 : 503,
-               outcome->reason != NULL ? outcome->reason : "the message could not be stored");
-        return;
+        if (why == NULL)
+            why = "the message could not be stored";
+        refuse(p, names(why, "disk") || names(why, "space") ? 507 : 503, why);
     }
-    if (m != NULL && m->publisher.len == 20) {
-        hex_encode(publisher, m->publisher.ptr, 20);
-        sb_putc(&id, '[');
-        sb_json_string(&id, m->stream.ptr, m->stream.len);
-        sb_printf(&id, ",%u,%lld,%d,\"0x%s\",", m->partition, (long long)m->timestamp_ms,
-                  m->sequence, publisher);
-        sb_json_string(&id, m->chain.ptr, m->chain.len);
-        sb_putc(&id, ']');
-        header.value = (broker_str){id.data, id.len};
-    }
-    reply(p, 200, "text/plain; charset=utf-8", "OK", &header, m != NULL ? 1 : 0);
-    sb_done(&id);
 }
 
-/* NULL, or why the parameters are not fit; *status with it. */
-static bool parameters(post *p, broker_publication *what)
+/* ---- requests ---- */
+
+/* The number at the start of the text, as JavaScript's parseInt() finds it. */
+static bool leading_number(broker_str text, uint64_t *out)
+{
+    size_t at = 0, digits;
+
+    while (at < text.len && (text.ptr[at] == ' ' || text.ptr[at] == '\t'))
+        at++;
+    if (at < text.len && text.ptr[at] == '+')
+        at++;
+    *out = 0;
+    for (digits = at; digits < text.len && text.ptr[digits] >= '0' && text.ptr[digits] <= '9';
+         digits++)
+        if (*out < UINT32_MAX)
+            *out = *out * 10 + (uint64_t)(text.ptr[digits] - '0');
+    return digits != at;
+}
+
+static bool partition_read(post *p, broker_str text, broker_publication *what)
+{
+    sb id = SB_INIT;
+    char why[100];
+    uint64_t x;
+    uint32_t known;
+
+    if (!leading_number(text, &x)) {
+        refuse_quoting(p, "", text, " is not a valid positive integer");
+        return false;
+    }
+    streamr_stream_id_normalise(what->stream.ptr, what->stream.len, &id);
+    known = p->h->bus->partitions(p->h->ctx, (broker_str){id.data, id.len});
+    sb_done(&id);
+    if (known == 0 || known > STREAMR_PARTITIONS)
+        known = STREAMR_PARTITIONS;
+    if (x >= known) {
+        snprintf(why, sizeof why, " is out of range: the last partition of the stream is %u",
+                 known - 1);
+        refuse_quoting(p, "partition ", text, why);
+        return false;
+    }
+    what->partition = (uint32_t)x;
+    return true;
+}
+
+/* False: refused. */
+static bool parameters_read(post *p, broker_publication *what)
 {
     const broker_http *server = p->h->server;
     broker_str partition = server->query(p->req, "partition");
-    broker_str key = server->query(p->req, "partitionKey");
     broker_str timestamp = server->query(p->req, "timestamp");
-    char text[128];
-    int64_t x;
 
+    what->key = server->query(p->req, "partitionKey");
     what->partition = BROKER_ALL_PARTITIONS;
-    if (partition.ptr != NULL && key.ptr != NULL) {
+    if (partition.ptr != NULL && what->key.ptr != NULL) {
         refuse(p, 422, "Invalid combination of \"partition\" and \"partitionKey\"");
         return false;
     }
-    if (partition.ptr != NULL) {
-        if (!parse_i64(partition.ptr, partition.len, &x) || x < 0 || x > 99) {
-            snprintf(text, sizeof text, "%.40s is not a valid positive integer", partition.ptr);
-            refuse(p, 400, text);
-            return false;
-        }
-        what->partition = (uint32_t)x;
-    }
-    what->key = key;
-    if (timestamp.ptr != NULL && !timestamp_read(timestamp, &what->timestamp_ms)) {
-        snprintf(text, sizeof text, "Invalid timestamp: %.60s", timestamp.ptr);
-        refuse(p, 400, text);
+    if (partition.ptr != NULL && !partition_read(p, partition, what))
+        return false;
+    if (timestamp.ptr != NULL &&
+        !timestamp_read(timestamp.ptr, timestamp.len, &what->timestamp_ms)) {
+        refuse_quoting(p, "Invalid timestamp: ", timestamp, "");
         return false;
     }
     return true;
 }
 
-static bool content_check(post *p)
+/* False: refused. */
+static bool content_read(post *p, broker_publication *what)
 {
-    json_error_t error;
-    json_t *value =
-        json_loadb(p->body.data != NULL ? p->body.data : "", p->body.len, JSON_DECODE_ANY, &error);
-    bool object = json_is_object(value), null = json_is_null(value);
-    char text[256];
+    sb why = SB_INIT;
+    bool ok = content_check(p->body.data, p->body.len, &why);
 
-    if (value == NULL) {
-        snprintf(text, sizeof text, "Payload is not a JSON string: %s", error.text);
-        refuse(p, 400, text);
-        return false;
-    }
-    json_decref(value);
-    if (!object)
-        refuse(p, 400, null ? "Content missing" : "Content is not an object");
-    return object;
+    what->content = (broker_bytes){(const uint8_t *)p->body.data, p->body.len};
+    if (!ok)
+        refuse(p, 400, why.data);
+    sb_done(&why);
+    return ok;
 }
 
 static void publish(post *p)
@@ -175,22 +222,23 @@ static void publish(post *p)
                                .content_type = BROKER_CONTENT_JSON,
                                .done = on_published,
                                .arg = p};
-    broker_header retry = {"Retry-After", {"1", 1}};
 
-    if (!content_check(p) || !parameters(p, &what))
+    if (!content_read(p, &what) || !parameters_read(p, &what))
         return;
-    what.content = (broker_bytes){(const uint8_t *)p->body.data, p->body.len};
     switch (p->h->bus->publish(p->h->ctx, &what)) {
     case BROKER_OK:
         return;
     case BROKER_AGAIN:
-        reply(p, 503, "application/json", "{\"error\":\"the node is busy; try again\"}", &retry, 1);
+        refuse(p, 503, "the node is busy; try again");
         return;
     case BROKER_EDENIED:
         refuse(p, 503, "this node has no key to sign with; set client.auth.privateKeyFile");
         return;
+    case BROKER_EINVAL:
+        refuse(p, 413, "the content and its envelope are larger than a message may be (1 MiB)");
+        return;
     default:
-        refuse(p, 400, "the message cannot be published");
+        refuse(p, 503, "the message cannot be published now");
     }
 }
 
@@ -219,20 +267,23 @@ static void on_post(void *self, broker_req *req)
 
     p->h = self;
     p->req = req;
-    p->h->server->receive(req, &intake);
+    if (p->h->server->receive(req, &intake) != BROKER_OK)
+        refuse(p, 503, "the body cannot be read now");
 }
+
+/* ---- life ---- */
 
 static broker_rc create(broker_ctx *ctx, void **self)
 {
-    http *h = must_alloc(sizeof *h);
+    const broker_bus *bus = BROKER_SERVICE(ctx, broker_bus);
+    const broker_http *server = BROKER_SERVICE(ctx, broker_http);
+    http *h;
 
-    h->ctx = ctx;
-    h->bus = BROKER_SERVICE(ctx, broker_bus);
-    h->server = BROKER_SERVICE(ctx, broker_http);
-    if (h->bus == NULL || h->server == NULL) {
-        free(h);
-        broker_failf(ctx, BROKER_ENOSYS, "this host lacks broker.bus or broker.http");
-    }
+    if (bus == NULL || server == NULL)
+        broker_failf(ctx, BROKER_ENOSYS, "this host lacks %s",
+                     bus == NULL ? BROKER_ID_broker_bus : BROKER_ID_broker_http);
+    h = must_alloc(sizeof *h);
+    *h = (http){ctx, bus, server};
     *self = h;
     return BROKER_OK;
 }

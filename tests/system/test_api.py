@@ -188,7 +188,9 @@ class Api(unittest.TestCase):
             got, _, answer = self.node.request("POST", p + query, body)
             self.assertEqual(got, status, query)
             self.assertTrue(json.loads(answer)["error"].startswith(text), answer)
-        self.assertEqual(self.node.request("POST", p, b"{" + b" " * (1 << 20) + b"}")[0], 413)
+        big = b"{" + b" " * (1 << 20) + b"}"
+        self.assertEqual(self.node.request("POST", p, big)[0], 413)
+        self.assertEqual(self.node.request("POST", p, iter([big[:500000], big[500000:]]))[0], 413, "chunked")
 
     def test_pages_of_other_origins_may_read_and_not_write(self):
         status, headers, _ = self.node.get("/stores", Origin="http://evil.example")

@@ -76,11 +76,9 @@ class Daemon(unittest.TestCase):
         self.assertEqual(result.returncode, 3)
         self.assertIn("cannot listen", result.stderr)
 
-    def test_a_newer_store_is_refused(self):
+    def test_a_damaged_store_is_refused(self):
         node = Node().start()
         node.stop()
-        # The version is in the database; a build that knows less must not touch it. Simulated by
-        # a folder that is no database at all.
         with open(os.path.join(node.data, "CURRENT"), "w") as out:
             out.write("rubbish")
         result = broker(node.config)
@@ -156,4 +154,5 @@ class Daemon(unittest.TestCase):
         for name in ("logstore.so", "http.so"):
             out = subprocess.run(["nm", "-D", "--defined-only", os.path.join(BUILD, "plugins", name)],
                                  capture_output=True, text=True, check=True).stdout
-            self.assertEqual([line.split()[2] for line in out.splitlines()], ["broker_plugin"], name)
+            names = [line.split()[2] for line in out.splitlines()]
+            self.assertEqual([n for n in names if not n.startswith("__odr_asan")], ["broker_plugin"], name)

@@ -1,0 +1,2 @@
+logstore_test(test_store logstore_core)
+logstore_test(test_schema json)
