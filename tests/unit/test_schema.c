@@ -29,7 +29,7 @@ Test(doc, knows_where_values_stand_behind_comments)
 
     cr_assert(json_doc_position(doc, "/a/2/b~1c", &line, &column));
     cr_assert_eq(line, 2);
-    cr_assert_eq(column, 32);
+    cr_assert_eq(column, 30);
     cr_assert(json_doc_position(doc, "/a/9", &line, &column), "the nearest parent");
     cr_assert_eq(column, 8);
     json_doc_free(doc);
