@@ -15,7 +15,6 @@ typedef struct upload {
     broker_req *req;
     sb stream;
     uint32_t partition;
-    bool lines; /* application/x-ndjson: a line for each committed batch */
 
     /* a frame that is not complete yet: its length and its first bytes */
     uint8_t length[4];
@@ -23,9 +22,10 @@ typedef struct upload {
     broker_buf *partial;
     size_t partial_len, partial_at;
 
-    broker_frame frames[ADMIT_MAX];
-    size_t n_frames;
-    uint64_t index;   /* of the first frame in frames */
+    /* frames[at..n_frames) wait to be admitted; they are of one part of the body */
+    broker_frame *frames;
+    size_t at, n_frames, cap;
+    uint64_t index;   /* of frames[at] in the body */
     uint64_t waiting; /* admitted, without an outcome */
     bool stopped;     /* the bus was full: on_room() goes on */
     bool ended;       /* the body is over, or broken */
@@ -45,16 +45,19 @@ typedef struct admitted {
 
 static void step(upload *u);
 
-static void frames_release(upload *u)
+static void frames_release(upload *u, size_t n)
 {
-    for (size_t i = 0; i < u->n_frames; i++)
-        u->l->bus->buf_release(u->frames[i].buf);
-    u->n_frames = 0;
+    for (size_t i = 0; i < n; i++)
+        u->l->bus->buf_release(u->frames[u->at + i].buf);
+    u->at += n;
+    if (u->at == u->n_frames)
+        u->at = u->n_frames = 0;
 }
 
 static void upload_free(upload *u)
 {
-    frames_release(u);
+    frames_release(u, u->n_frames - u->at);
+    free(u->frames);
     u->l->bus->buf_release(u->partial);
     sb_done(&u->stream);
     sb_done(&u->rejections);
@@ -149,27 +152,23 @@ static void on_room(void *arg)
     step(u);
 }
 
-/* Give the frames to the bus. False: it is full; on_room() comes. */
-static bool admit(upload *u)
+/* Give the next frames to the bus. False: it is full; on_room() comes. */
+static bool admit_some(upload *u)
 {
-    admitted *a;
+    size_t n = u->n_frames - u->at < ADMIT_MAX ? u->n_frames - u->at : ADMIT_MAX;
+    admitted *a = must_alloc(sizeof *a);
     broker_admission what = {
         .size = sizeof what,
-        .frames = u->frames,
-        .n = u->n_frames,
+        .frames = u->frames + u->at,
+        .n = n,
         .only_stream = {u->stream.data, u->stream.len},
         .only_partition = u->partition,
         .done = on_done,
+        .arg = a,
     };
     broker_rc rc;
 
-    if (u->n_frames == 0)
-        return true;
-    if (u->stopped)
-        return false;
-    a = must_alloc(sizeof *a);
     *a = (admitted){u, u->index};
-    what.arg = a;
     rc = u->l->bus->admit(u->l->ctx, &what);
     if (rc == BROKER_AGAIN) {
         free(a);
@@ -179,14 +178,22 @@ static bool admit(upload *u)
     }
     if (rc != BROKER_OK) {
         free(a);
-        u->failed += u->n_frames;
+        u->failed += n;
         sb_clear(&u->failure);
         sb_puts(&u->failure, "out of memory");
     } else {
-        u->waiting += u->n_frames;
+        u->waiting += n;
     }
-    u->index += u->n_frames;
-    frames_release(u);
+    u->index += n;
+    frames_release(u, n);
+    return true;
+}
+
+static bool admit(upload *u)
+{
+    while (u->n_frames != 0)
+        if (u->stopped || !admit_some(u))
+            return false;
     return true;
 }
 
@@ -196,7 +203,7 @@ static void step(upload *u)
     if (u->failed != 0 && u->broken == NULL && !u->ended) {
         /* Nothing more will fit: what has been committed is answered now. */
         u->ended = true;
-        frames_release(u);
+        frames_release(u, u->n_frames - u->at);
     }
     if (!admit(u))
         return;
@@ -211,6 +218,10 @@ static void step(upload *u)
 /* Take a frame; it keeps buf. */
 static void frame_add(upload *u, broker_buf *buf, broker_bytes raw)
 {
+    if (u->n_frames == u->cap) {
+        u->cap = u->cap != 0 ? u->cap * 2 : ADMIT_MAX;
+        u->frames = must_realloc(u->frames, u->cap * sizeof *u->frames);
+    }
     u->frames[u->n_frames++] = (broker_frame){raw, buf};
 }
 
@@ -259,11 +270,6 @@ static void on_body(void *self, broker_req *req, broker_buf *buf, broker_bytes p
     while (u->broken == NULL && view_left(&in) != 0) {
         uint32_t len;
 
-        if (u->n_frames == ADMIT_MAX && !admit(u)) {
-            /* Cannot happen: reading is paused while frames wait. */
-            u->broken = "the node is overloaded";
-            break;
-        }
         if (u->have_length != 0 || view_left(&in) < 4 ||
             view_left(&in) - 4 < (len = get_u32be(in.p))) {
             partial_go_on(u, &in);

@@ -144,6 +144,12 @@ class Api(unittest.TestCase):
         self.assertIn("future", reasons[4])
         self.assertEqual(len(self.node.raw(s)), 2)
 
+    def test_an_upload_larger_than_the_bus_holds_is_taken_whole(self):
+        s = self.stream()
+        count = 150000  # the bus holds 100,000
+        status, answer = self.node.upload(generate(count, stream=s, content=20), s)
+        self.assertEqual((status, answer), (200, {"stored": count, "duplicates": 0, "rejected": []}))
+
     def test_an_untracked_stream_is_not_stored(self):
         s = "0x1563915e194d8cfba1943570603f7606a3115508/untracked"
         status, answer = self.node.upload(generate(1, stream=s), s)
