@@ -1,0 +1,40 @@
+/* probe -- uses every public struct, so that their layout is in the debug information. */
+#include <broker/plugin.h>
+
+struct broker_str probe_str;
+struct broker_bytes probe_bytes;
+struct broker_buf probe_buf;
+struct broker_msg probe_msg;
+struct broker_writer probe_writer;
+struct broker_host probe_host;
+struct broker_ctx probe_ctx;
+struct broker_config probe_config;
+struct broker_outcome probe_outcome;
+struct broker_subscription probe_subscription;
+struct broker_frame probe_frame;
+struct broker_admission probe_admission;
+struct broker_publication probe_publication;
+struct broker_bus probe_bus;
+struct broker_carrier probe_carrier;
+struct broker_transport probe_transport;
+struct broker_checker probe_checker;
+struct broker_verify probe_verify;
+struct broker_header probe_header;
+struct broker_response probe_response;
+struct broker_body probe_body;
+struct broker_intake probe_intake;
+struct broker_route probe_route;
+struct broker_http probe_http;
+struct broker_peer_calls probe_peer_calls;
+struct broker_net_options probe_net_options;
+struct broker_net probe_net;
+struct broker_fetch_request probe_fetch_request;
+struct broker_fetch probe_fetch;
+struct broker_work probe_work;
+struct broker_metrics probe_metrics;
+struct broker_registry probe_registry;
+struct broker_sign probe_sign;
+struct broker_node probe_node;
+struct broker_plugin_table probe_plugin_table;
+struct broker_manifest probe_manifest;
+struct broker_note probe_note;
