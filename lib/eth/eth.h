@@ -21,8 +21,9 @@ void eth_keccak256_parts(const eth_part *parts, size_t n, uint8_t out[32]);
 /* EIP-191 personal_sign: keccak256(0x19 "Ethereum Signed Message:\n" dec(len) message). */
 void eth_personal_digest(const eth_part *parts, size_t n, uint8_t out[32]);
 
-/* The public key (x || y) that made sig = r || s || v. v may be 27, 28, 0 or 1,
- * high s is accepted, as the Streamr SDK does. False: no such key. */
+/* The public key (x || y) that made sig = r || s || v. v may be 0, 1 or 27 to 30,
+ * high s is accepted (a Streamr message must have 27 to 30: streamr_verify). False: no such
+ * key. */
 bool eth_recover(const uint8_t digest[32], const uint8_t sig[65], uint8_t pub[64]);
 /* keccak256(pub), last 20 bytes. */
 void eth_address_of(const uint8_t pub[64], uint8_t address[20]);

@@ -41,3 +41,15 @@ class Peers(unittest.TestCase):
         self.assertEqual(node.upload(messages, MANY), (200, {"stored": COUNT, "duplicates": 0, "rejected": []}))
         self.assertEqual(join(node.raw(MANY)), messages)
         node.stop()
+
+    def test_signatures_are_accepted_exactly_as_the_sdk_accepts_them(self):
+        cases = [json.loads(line) for line in run_node("verdicts.mjs", "2100").splitlines()]
+        node = Node().start()
+        stream = "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a/verdicts"
+        status, answer = node.upload(join([bytes.fromhex(c["frame"]) for c in cases]), stream)
+        refused = {r["index"] for r in answer["rejected"]}
+        self.assertGreater(len(refused), 900)
+        for i, case in enumerate(cases[:1000]):  # beyond, the list of refusals is cut
+            self.assertEqual(i not in refused, case["valid"], case["how"])
+        self.assertEqual(answer["stored"], sum(c["valid"] for c in cases))
+        node.stop()
