@@ -30,9 +30,31 @@ struct ingest {
     gathered *spare;
     broker_metric *outcomes[BROKER_FAILED + 1], *commit_seconds, *commit_messages, *unsynced;
     bool well;
+    uint64_t equivocation_ns; /* when the last one was logged; the writer's */
 };
 
 static void commit_start(ingest *in);
+
+/* A publisher that signs two contents under one id is worth a line, but not one each. [worker] */
+static void equivocation_log(ingest *in, const gathered *g)
+{
+    size_t n = 0;
+    const broker_msg *first = NULL;
+
+    for (size_t i = 0; i < g->n; i++)
+        if (g->outcomes[i].code == BROKER_EQUIVOCATION) {
+            first = first != NULL ? first : g->msgs[i];
+            n++;
+        }
+    if (n == 0 || clock_mono_ns() < in->equivocation_ns + 1000000000u)
+        return;
+    in->equivocation_ns = clock_mono_ns();
+    broker_logf(in->l->ctx, BROKER_LOG_WARN,
+                "%zu messages contradict stored ones that their publisher signed too; first kept "
+                "(the first in '%.*s', partition %u, timestamp %lld)",
+                n, (int)first->stream.len, first->stream.ptr, first->partition,
+                (long long)first->timestamp_ms);
+}
 
 /* [worker] */
 static void commit_run(void *arg)
@@ -45,6 +67,7 @@ static void commit_run(void *arg)
     store_write(in->l->store, g->msgs, g->outcomes, g->n);
     in->l->metrics->observe(in->commit_seconds, (double)(clock_mono_ns() - start) / 1e9);
     in->l->metrics->observe(in->commit_messages, (double)g->n);
+    equivocation_log(in, g);
     for (size_t i = 0; i < g->n; i++)
         in->l->metrics->add(in->outcomes[g->outcomes[i].code], 1);
     /* Settled by subscription; mostly there is one. */

@@ -46,7 +46,6 @@ struct store {
     sb reason;
     bool stuck; /* RocksDB refuses writes until it is opened again */
     uint64_t swept_ns;
-    uint64_t equivocations;
 };
 
 /* The entry of a name, or NULL; under the lock. */

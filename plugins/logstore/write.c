@@ -63,7 +63,7 @@ static fresh **fresh_slot(write_run *w, const char *key, size_t len)
     return at;
 }
 
-static broker_outcome compare(store *s, const broker_msg *m, broker_bytes stored)
+static broker_outcome compare(const broker_msg *m, broker_bytes stored)
 {
     broker_msg other;
 
@@ -72,7 +72,6 @@ static broker_outcome compare(store *s, const broker_msg *m, broker_bytes stored
     if (streamr_decode(stored.ptr, stored.len, &other) == NULL && streamr_same_payload(m, &other))
         return (broker_outcome){BROKER_VARIANT, 0,
                                 "a message with this id and signed payload is stored already"};
-    s->equivocations++;
     return (broker_outcome){BROKER_EQUIVOCATION, 0,
                             "the publisher signed another content under this id before; the first "
                             "one is kept"};
@@ -107,7 +106,7 @@ static broker_outcome message_add(write_run *w, const broker_msg *m)
     same = fresh_slot(w, w->keys.data + key, len);
     if (*same != NULL) {
         w->keys.len = key;
-        return compare(s, m, (*same)->msg->raw);
+        return compare(m, (*same)->msg->raw);
     }
     sl = slab_get(s, part->record.max_age_ms, m->timestamp_ms, &w->why);
     if (sl == NULL)
@@ -121,7 +120,7 @@ static broker_outcome message_add(write_run *w, const broker_msg *m)
     if (stored != NULL) {
         w->keys.len = key;
         if (value_open((const uint8_t *)stored, len, &raw, &flags)) {
-            out = compare(s, m, raw);
+            out = compare(m, raw);
             free(stored);
             return out;
         }
