@@ -129,6 +129,22 @@ class Daemon(unittest.TestCase):
         self.assertEqual(node.request("POST", "/streams/" + STREAM, b"{}")[0], 403)
         node.stop()
 
+    def test_a_full_disk_is_507_and_not_ready(self):
+        node = Node()
+        with open(node.config) as text:
+            config = json.load(text)
+        config["plugins"]["logStore"]["db"]["minFreeBytes"] = 1 << 60
+        with open(node.config, "w") as out:
+            json.dump(config, out)
+        node.start()
+        status, answer = node.upload(generate(3))
+        self.assertEqual((status, answer["stored"], answer["failed"]), (507, 0, 3))
+        self.assertIn("minFreeBytes", answer["error"])
+        self.assertEqual(node.request("POST", "/streams/" + STREAM, b"{}")[0], 507)
+        until(lambda: node.get("/readyz")[0] == 503, what="not ready")
+        self.assertEqual(node.raw(), [])
+        node.stop()
+
     def test_api_keys(self):
         node = Node(config={"apiAuthentication": {"keys": ["k1"]}}).start()
         self.assertEqual(node.get("/stores")[0], 401)
