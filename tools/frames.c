@@ -1,71 +1,94 @@
-/* frames -- u32be length and that many bytes, from pieces of any size. See client.h. */
-#include "client.h"
+/* frames -- see frames.h. Frames that lie whole in a piece are not copied. */
+#include "frames.h"
 #include "streamr/streamr.h"
 
-void frames_start(frames *f, bool (*each)(void *arg, uint64_t index, broker_bytes raw), void *arg)
+#define HEAD 4u
+
+void frames_init(frames *f, frames_each each, void *arg)
 {
     *f = (frames){.each = each, .arg = arg};
 }
 
-/* How long the frame at p is, length included; 0: not known yet. */
-static size_t frame_len(frames *f, const uint8_t *p, size_t len)
+void frames_done(frames *f)
 {
-    uint32_t n;
+    sb_done(&f->left);
+}
 
-    if (len < 4)
-        return 0;
-    n = get_u32be(p);
-    if (n > STREAMR_MESSAGE_MAX) {
-        f->broken = true;
-        f->why = "a frame claims to be longer than 1 MiB; is this a file of length-prefixed "
-                 "messages?";
-        return 0;
-    }
-    return 4 + (size_t)n;
+/* The whole length of the frame whose first four bytes are at p; 0: it cannot
+ * be. */
+static size_t frame_size(frames *f, const uint8_t *p)
+{
+    uint32_t n = get_u32be(p);
+
+    if (n <= STREAMR_MESSAGE_MAX)
+        return HEAD + n;
+    f->why = "a length of more than 1 MiB; these are not length-prefixed "
+             "messages, or bytes are "
+             "missing before it";
+    return 0;
+}
+
+/* Move bytes into the incomplete frame until it has `wanted`. Whether it has
+ * them now. */
+static bool left_fill(frames *f, view *in, size_t wanted)
+{
+    size_t n = f->left.len < wanted ? wanted - f->left.len : 0;
+
+    if (n > view_left(in))
+        n = view_left(in);
+    sb_append(&f->left, in->p, n);
+    in->p += n;
+    return f->left.len >= wanted;
+}
+
+/* Go on with the frame that began in an earlier piece. False: as frames_put().
+ */
+static bool left_go_on(frames *f, view *in)
+{
+    size_t size;
+    bool more;
+
+    if (!left_fill(f, in, HEAD))
+        return true;
+    size = frame_size(f, (const uint8_t *)f->left.data);
+    if (size == 0)
+        return false;
+    if (!left_fill(f, in, size))
+        return true;
+    more = f->each(f->arg, f->n++, (const uint8_t *)f->left.data + HEAD, size - HEAD);
+    sb_clear(&f->left);
+    return more;
 }
 
 bool frames_put(frames *f, const uint8_t *bytes, size_t len)
 {
-    while (len != 0 || f->left.len != 0) {
-        const uint8_t *p = bytes;
-        size_t have = len, need;
+    view in = view_of(bytes, len);
 
-        if (f->left.len != 0) { /* complete the frame that is begun, no more */
-            size_t want = f->left.len < 4 ? 4 : frame_len(f, (uint8_t *)f->left.data, f->left.len);
-            size_t take = want - f->left.len < len ? want - f->left.len : len;
+    if (f->why != NULL)
+        return false;
+    while (view_left(&in) != 0) {
+        size_t size = 0;
 
-            sb_append(&f->left, bytes, take);
-            bytes += take;
-            len -= take;
-            p = (const uint8_t *)f->left.data;
-            have = f->left.len;
+        if (f->left.len == 0 && view_left(&in) >= HEAD) {
+            size = frame_size(f, in.p);
+            if (size == 0)
+                return false;
         }
-        need = frame_len(f, p, have);
-        if (f->broken)
+        if (size == 0 || size > view_left(&in)) {
+            if (!left_go_on(f, &in))
+                return false;
+            continue;
+        }
+        if (!f->each(f->arg, f->n++, in.p + HEAD, size - HEAD))
             return false;
-        if (need == 0 || have < need) {
-            if (p == bytes)
-                sb_append(&f->left, p, have);
-            else if (len != 0)
-                continue; /* its length is known now; go on filling */
-            return true;
-        }
-        if (!f->each(f->arg, f->index++, (broker_bytes){p + 4, need - 4}))
-            return false;
-        if (p == bytes) {
-            bytes += need;
-            len -= need;
-        } else {
-            sb_clear(&f->left);
-        }
+        in.p += size;
     }
     return true;
 }
 
 bool frames_end(frames *f)
 {
-    bool whole = f->left.len == 0;
-
-    sb_done(&f->left);
-    return whole && !f->broken;
+    if (f->why == NULL && f->left.len != 0)
+        f->why = "the bytes end inside a message";
+    return f->why == NULL;
 }

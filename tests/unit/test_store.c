@@ -2,7 +2,7 @@
 #include "eth/eth.h"
 #include "format.h"
 #include "keys.h"
-#include "store.h"
+#include "store_inner.h"
 #include "streamr/streamr.h"
 
 #include <criterion/criterion.h>
@@ -27,17 +27,21 @@ static const char *object_of(const char *hex, bool streams)
 }
 
 #define ID                                                                                         \
-    "0a570a30307831396537653337366537633231336237653765376534366363373061356464303836646166663261" \
-    "2f70756c73651880d095ffbc312a1419e7e376e7c213b7e7e7e46cc70a5dd086daff2a3206636861696e31"
+    "0a570a30307831396537653337366537633231336237653765376534366363373061356464"                   \
+    "303836646166663261"                                                                           \
+    "2f70756c73651880d095ffbc312a1419e7e376e7c213b7e7e7e46cc70a5dd086daff2a3206"                   \
+    "636861696e31"
 
 Test(format, a_json_message_is_the_object_of_the_spec)
 {
-    cr_assert_str_eq(
-        object_of(ID "1a02123420012a0c0a0a7b22666f6f223a34327d", false),
-        "{\"streamId\":\"" STREAM "\",\"streamPartition\":0,\"timestamp\":1700000000000,"
-        "\"sequenceNumber\":0,\"publisherId\":\"0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a\","
-        "\"msgChainId\":\"chain1\",\"messageType\":27,\"contentType\":0,\"encryptionType\":0,"
-        "\"content\":{\"foo\":42},\"signatureType\":1,\"signature\":\"1234\"}");
+    cr_assert_str_eq(object_of(ID "1a02123420012a0c0a0a7b22666f6f223a34327d", false),
+                     "{\"streamId\":\"" STREAM
+                     "\",\"streamPartition\":0,\"timestamp\":1700000000000,"
+                     "\"sequenceNumber\":0,\"publisherId\":"
+                     "\"0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a\","
+                     "\"msgChainId\":\"chain1\",\"messageType\":27,\"contentType\":0,"
+                     "\"encryptionType\":0,"
+                     "\"content\":{\"foo\":42},\"signatureType\":1,\"signature\":\"1234\"}");
 }
 
 Test(format, binary_and_encrypted_content_is_hex)
@@ -46,7 +50,8 @@ Test(format, binary_and_encrypted_content_is_hex)
                      "\"contentType\":1,\"encryptionType\":0,\"content\":\"0102ff\""));
     cr_assert(
         strstr(object_of(ID "120908ffcf95ffbc3110031a02123420012a0b0a02dead18012203474b31", false),
-               "\"encryptionType\":2,\"content\":\"dead\",\"signatureType\":1,\"signature\":"
+               "\"encryptionType\":2,\"content\":\"dead\",\"signatureType\":1,"
+               "\"signature\":"
                "\"1234\",\"groupKeyId\":\"GK1\"}"));
     cr_assert(
         strstr(object_of(ID "120908ffcf95ffbc3110031a02123420012a0b0a02dead18012203474b31", true),
@@ -282,6 +287,130 @@ Test(store, refuses_messages_older_than_their_retention)
     make(clock_wall_ms() - 60000, "{}", BROKER_CONTENT_JSON, &bytes, &m);
     cr_assert_eq(write_one(s, &m), BROKER_STORED);
     cr_assert_eq(count_of(s), 1);
+    sb_done(&bytes);
+    store_close(s);
+}
+
+/* Bytes of the table files in a folder. */
+static uint64_t tables_bytes(const char *path)
+{
+    char command[160];
+    unsigned long long bytes = 0;
+    FILE *p;
+
+    snprintf(command, sizeof command, "cat %s/*.sst 2>/dev/null | wc -c", path);
+    p = popen(command, "r");
+    cr_assert_eq(fscanf(p, "%llu", &bytes), 1);
+    pclose(p);
+    return bytes;
+}
+
+/* A table file of 256 KiB in a slab of the class that ended long ago. */
+static void old_slab_make(const char *path, int64_t max_age_ms)
+{
+    rocksdb_options_t *o = rocksdb_options_create();
+    rocksdb_writeoptions_t *wo = rocksdb_writeoptions_create();
+    rocksdb_flushoptions_t *fo = rocksdb_flushoptions_create();
+    rocksdb_column_family_handle_t *handles[8], *old;
+    const rocksdb_options_t *options[8];
+    const char *names[8];
+    static char noise[256 * 1024];
+    char name[64], *err = NULL, **found;
+    rocksdb_t *db;
+    size_t n;
+
+    found = rocksdb_list_column_families(o, path, &n, &err);
+    cr_assert(err == NULL && n <= 8);
+    for (size_t i = 0; i < n; i++) {
+        names[i] = found[i];
+        options[i] = o;
+    }
+    db = rocksdb_open_column_families(o, path, (int)n, names, options, handles, &err);
+    cr_assert_null(err, "%s", err);
+    snprintf(name, sizeof name, "slab-%lld-0", (long long)max_age_ms);
+    old = rocksdb_create_column_family(db, o, name, &err);
+    random_bytes(noise, sizeof noise);
+    rocksdb_put_cf(db, wo, old, "k", 1, noise, sizeof noise, &err);
+    rocksdb_flush_cf(db, fo, old, &err);
+    cr_assert_null(err, "%s", err);
+    rocksdb_column_family_handle_destroy(old);
+    for (size_t i = 0; i < n; i++)
+        rocksdb_column_family_handle_destroy(handles[i]);
+    rocksdb_close(db);
+    rocksdb_list_column_families_destroy(found, n);
+    rocksdb_flushoptions_destroy(fo);
+    rocksdb_writeoptions_destroy(wo);
+    rocksdb_options_destroy(o);
+}
+
+#define WEEK_MS (int64_t)(7ll * 86400000)
+
+Test(store, a_slab_past_its_age_gives_its_disk_space_back_while_the_store_is_open)
+{
+    char *path = folder_new();
+    retention keep = {(char[]){"0x19e7*"}, WEEK_MS};
+    sb bytes = SB_INIT;
+    broker_msg m;
+    store *s;
+
+    store_close(open_at(path, &keep, 1));
+    old_slab_make(path, WEEK_MS);
+    s = open_at(path, &keep, 1);
+    cr_assert_gt(tables_bytes(path), 256 * 1024);
+    make(clock_wall_ms(), "{}", BROKER_CONTENT_JSON, &bytes, &m);
+    cr_assert_eq(write_one(s, &m), BROKER_STORED);
+    cr_assert_lt(tables_bytes(path), 256 * 1024, "%llu bytes are left",
+                 (unsigned long long)tables_bytes(path));
+    cr_assert_eq(count_of(s), 1);
+    sb_done(&bytes);
+    store_close(s);
+}
+
+/* The full disk is the one that wants the old slabs gone. */
+Test(store, a_full_disk_does_not_keep_retention_from_making_room)
+{
+    char *path = folder_new();
+    retention keep = {(char[]){"0x19e7*"}, WEEK_MS};
+    store_options o = {.path = path,
+                       .cache_bytes = 1 << 20,
+                       .write_buffer_bytes = 1 << 20,
+                       .min_free_bytes = UINT64_MAX,
+                       .retention = &keep,
+                       .n_retention = 1};
+    sb bytes = SB_INIT, why = SB_INIT;
+    broker_msg m;
+    store *s;
+
+    store_close(open_at(path, &keep, 1));
+    old_slab_make(path, WEEK_MS);
+    s = store_open(&o, &why);
+    cr_assert_not_null(s, "%s", why.data);
+    make(clock_wall_ms(), "{}", BROKER_CONTENT_JSON, &bytes, &m);
+    cr_assert_eq(write_one(s, &m), BROKER_FAILED);
+    cr_assert_not(store_is_well(s, NULL));
+    cr_assert_lt(tables_bytes(path), 256 * 1024);
+    sb_done(&bytes);
+    sb_done(&why);
+    store_close(s);
+}
+
+/* A degraded node is shunned: it has to find out by itself that it is well
+ * again. */
+Test(store, is_well_again_without_a_write_once_the_disk_has_room)
+{
+    store *s = open_at(folder_new(), NULL, 0);
+    sb bytes = SB_INIT;
+    broker_msg m;
+
+    s->min_free_bytes = UINT64_MAX;
+    make(1700000000000, "{}", BROKER_CONTENT_JSON, &bytes, &m);
+    cr_assert_eq(write_one(s, &m), BROKER_FAILED);
+    store_tend(s);
+    cr_assert_not(store_is_well(s, NULL), "there is no room yet");
+    s->min_free_bytes = 0;
+    store_tend(s);
+    cr_assert(store_is_well(s, NULL));
+    cr_assert_eq(write_one(s, &m), BROKER_STORED);
     sb_done(&bytes);
     store_close(s);
 }

@@ -1,0 +1,1 @@
+logstore_test(test_query logstore_core)
