@@ -21,7 +21,7 @@ typedef struct answer {
     uint32_t partition;
     cursor *cursor; /* opened by the first pull(): finding its start may take a while */
     framing framing;
-    bool limited, began, has_next, ending;
+    bool limited, paged, began, has_next, ending; /* paged: by limit=, not by count */
     uint64_t limit, told;
     /* a message read and not yet written: the writer was full */
     bool pending;
@@ -41,7 +41,7 @@ static int message_next(answer *a)
         return 0;
     found = cursor_next(a->cursor, &a->raw, &a->timestamp_ms, &a->sequence);
     if (found == 1 && a->limited && a->told == a->limit) {
-        a->has_next = true;
+        a->has_next = a->paged;
         found = 0;
     }
     if (found == 0)
@@ -75,8 +75,13 @@ static broker_rc object_write(answer *a, broker_writer *out)
     if (a->told != 0 && (a->framing == FRAMED_STORE || a->framing == FRAMED_STREAM))
         *to++ = ',';
     to = a->framing == FRAMED_STREAM ? format_stream_object(to, &m) : format_store_object(to, &m);
-    if (a->framing == FRAMED_LINES)
+    if (a->framing == FRAMED_LINES) {
+        /* Content may have line ends between its tokens; in strings they are escaped. */
+        for (char *p = (char *)start; p < to; p++)
+            if (*p == '\n' || *p == '\r')
+                *p = ' ';
         *to++ = '\n';
+    }
     out->commit(out, (size_t)(to - (char *)start));
     return BROKER_OK;
 }
@@ -245,10 +250,11 @@ static void on_query(logstore *l, broker_req *req, bool streams)
     a->stream.len = stream.len;
     sb_append(&a->chain, q.range.chain.ptr, q.range.chain.len);
     a->framing = framing_of(l, req, &q);
-    a->limited = q.limited;
+    a->limited = a->paged = q.limited;
     a->limit = q.limit;
     if (q.kind == QUERY_FIRST && (!a->limited || q.count < a->limit)) {
         a->limited = true;
+        a->paged = false;
         a->limit = q.count;
     }
     body =

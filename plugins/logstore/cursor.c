@@ -74,8 +74,10 @@ static cursor *cursor_new(store *s, broker_str stream, uint32_t partition, const
             slab *sl = s->slabs.items[i];
 
             if (!sl->dropped && sl->max_age_ms == part->record.max_age_ms &&
-                sl->start_ms <= c->r.to_ms && sl->end_ms > c->r.from_ms)
+                sl->start_ms <= c->r.to_ms && sl->end_ms > c->r.from_ms) {
+                atomic_fetch_add(&sl->users, 1);
                 c->slabs[c->n++] = sl;
+            }
         }
         c->snapshot = rocksdb_create_snapshot(s->db);
         c->reads = rocksdb_readoptions_create();
@@ -202,6 +204,8 @@ void cursor_close(cursor *c)
         rocksdb_readoptions_destroy(c->reads);
     if (c->snapshot != NULL)
         rocksdb_release_snapshot(c->s->db, c->snapshot);
+    for (size_t i = 0; i < c->n; i++)
+        atomic_fetch_sub(&c->slabs[i]->users, 1);
     sb_done(&c->first);
     sb_done(&c->last);
     free(c->slabs);

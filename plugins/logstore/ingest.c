@@ -6,6 +6,7 @@
 
 #define BATCH_MESSAGES 8192u
 #define BATCH_BYTES    (16u << 20)
+#define TEND_MS        10000u
 
 typedef struct gathered {
     ingest *in;
@@ -28,8 +29,10 @@ struct ingest {
     gathered *open;    /* being filled */
     gathered *writing; /* on the worker, or NULL */
     gathered *spare;
-    broker_metric *outcomes[BROKER_FAILED + 1], *commit_seconds, *commit_messages, *unsynced;
-    bool well;
+    broker_metric *outcomes[BROKER_FAILED + 1], *commit_seconds, *commit_messages, *unsynced,
+        *disk_free;
+    broker_timer *timer;
+    bool well, tending;
     uint64_t equivocation_ns; /* when the last one was logged; the writer's */
 };
 
@@ -91,6 +94,31 @@ static void state_tell(ingest *in)
                            well ? "writes succeed" : why.data);
     in->well = well;
     sb_done(&why);
+}
+
+/* [worker], the writer's lane */
+static void tend_run(void *arg)
+{
+    ingest *in = arg;
+
+    store_tend(in->l->store);
+    in->l->metrics->set(in->disk_free, (double)store_disk_free(in->l->store));
+}
+
+static void tend_done(void *arg)
+{
+    ingest *in = arg;
+
+    in->tending = false;
+    state_tell(in);
+}
+
+static void on_tend(void *arg)
+{
+    ingest *in = arg;
+
+    if (!in->tending)
+        in->tending = in->l->work->submit(in->l->ctx, 1, tend_run, tend_done, in) == BROKER_OK;
 }
 
 static void commit_done(void *arg)
@@ -167,6 +195,7 @@ static void metrics_make(ingest *in)
     m->histogram(ctx, "commit_messages", NULL, "Messages of one batch.", sizes, COUNT_OF(sizes),
                  &in->commit_messages);
     m->gauge(ctx, "unsynced_messages", NULL, "Messages taken and not yet on disk.", &in->unsynced);
+    m->gauge(ctx, "disk_free_bytes", NULL, "Free bytes of the disk of the store.", &in->disk_free);
 }
 
 /* Subscribe to what is tracked: a wildcard or all partitions at once, else one by one. */
@@ -213,7 +242,8 @@ ingest *ingest_new(logstore *l)
     in->spare = must_alloc(sizeof *in->spare);
     in->open->in = in->spare->in = in;
     metrics_make(in);
-    if (subscribe(in) == BROKER_OK)
+    if (subscribe(in) == BROKER_OK &&
+        l->work->timer(l->ctx, 0, TEND_MS, on_tend, in, &in->timer) == BROKER_OK)
         return in;
     ingest_free(in);
     return NULL;
@@ -221,13 +251,15 @@ ingest *ingest_new(logstore *l)
 
 bool ingest_is_idle(const ingest *in)
 {
-    return in->writing == NULL && in->open->n == 0;
+    return in->writing == NULL && in->open->n == 0 && !in->tending;
 }
 
 void ingest_free(ingest *in)
 {
     if (in == NULL)
         return;
+    if (in->timer != NULL)
+        in->l->work->timer_stop(in->timer);
     for (size_t i = 0; i < in->n_subs; i++)
         in->l->bus->unsubscribe(in->subs[i].sub);
     free(in->subs);

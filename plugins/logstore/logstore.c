@@ -52,9 +52,12 @@ static void retention_read(logstore *l)
     l->retention = must_alloc((json_array_size(list) + 1) * sizeof *l->retention);
     json_array_foreach(list, i, item)
     {
+        const char *pattern = json_string_value(json_object_get(item, "stream"));
+        sb normal = SB_INIT;
+
+        streamr_stream_id_normalise(pattern, strlen(pattern), &normal);
         l->retention[l->n_retention++] =
-            (retention){must_strdup(json_string_value(json_object_get(item, "stream"))),
-                        json_integer_value(json_object_get(item, "maxAgeMs"))};
+            (retention){normal.data, json_integer_value(json_object_get(item, "maxAgeMs"))};
     }
     json_decref(list);
 }

@@ -75,3 +75,17 @@ void slab_insert(slabs *all, slab *s)
     all->items[at] = s;
     all->n++;
 }
+
+slab *slab_take_unused(slabs *all)
+{
+    for (size_t i = 0; i < all->n; i++) {
+        slab *s = all->items[i];
+
+        if (!s->dropped || atomic_load(&s->users) != 0)
+            continue;
+        all->n--;
+        memmove(all->items + i, all->items + i + 1, (all->n - i) * sizeof(slab *));
+        return s;
+    }
+    return NULL;
+}

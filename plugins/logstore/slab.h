@@ -9,13 +9,15 @@
 #include "base/base.h"
 
 #include <rocksdb/c.h>
+#include <stdatomic.h>
 
 typedef struct slab {
     int64_t max_age_ms; /* class */
     int64_t start_ms;   /* INT64_MIN: ancient */
     int64_t end_ms;     /* first timestamp after it */
     rocksdb_column_family_handle_t *cf;
-    bool dropped; /* the handle lives until the store closes: cursors may use it */
+    bool dropped;      /* RocksDB keeps its files until the handle is destroyed */
+    atomic_uint users; /* cursors over it; goes up under the store's lock */
 } slab;
 
 typedef struct slabs {
@@ -35,5 +37,7 @@ slab slab_for(const slabs *all, int64_t max_age_ms, int64_t timestamp_ms);
 /* An open one, or NULL. */
 slab *slab_find(const slabs *all, int64_t max_age_ms, int64_t start_ms);
 void slab_insert(slabs *all, slab *s);
+/* Take out a dropped slab that no cursor uses, or NULL; the caller frees it. */
+slab *slab_take_unused(slabs *all);
 
 #endif

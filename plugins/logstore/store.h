@@ -35,6 +35,11 @@ void store_flush(store *s);
 /* Write what is new of n messages in one batch and sync it; outcomes[i] says what became of
  * msgs[i]. Reasons are constants or valid until the next call. */
 void store_write(store *s, const broker_msg *const *msgs, broker_outcome *outcomes, size_t n);
+/* What a store needs while nobody writes: old slabs dropped, and after a failed write another
+ * try, so that a node that is shunned for being degraded gets well again. As store_write(). */
+void store_tend(store *s);
+/* Bytes that the disk has free, or -1. */
+int64_t store_disk_free(const store *s);
 /* Whether the last write went well; else a sentence in *why (NULL: none wanted). */
 bool store_is_well(store *s, sb *why);
 

@@ -174,15 +174,19 @@ static void entries_put(write_run *w)
     }
 }
 
-static bool disk_has_room(store *s, sb *why)
+int64_t store_disk_free(const store *s)
 {
     struct statvfs fs;
-    uint64_t free_bytes;
 
-    if (s->min_free_bytes == 0 || statvfs(s->path, &fs) != 0)
-        return true;
-    free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
-    if (free_bytes >= s->min_free_bytes)
+    return statvfs(s->path, &fs) == 0 ? (int64_t)(fs.f_bavail * fs.f_frsize) : -1;
+}
+
+static bool disk_has_room(store *s, sb *why)
+{
+    int64_t found = store_disk_free(s);
+    uint64_t free_bytes = (uint64_t)found;
+
+    if (s->min_free_bytes == 0 || found < 0 || free_bytes >= s->min_free_bytes)
         return true;
     sb_printf(why, "the disk is full: %llu MiB free, db.minFreeBytes is %llu MiB",
               (unsigned long long)(free_bytes >> 20),
@@ -231,6 +235,17 @@ static void slabs_sweep(store *s)
         pthread_rwlock_unlock(&s->lock);
         free(err);
     }
+    for (;;) {
+        slab *sl;
+
+        pthread_rwlock_wrlock(&s->lock);
+        sl = slab_take_unused(&s->slabs);
+        pthread_rwlock_unlock(&s->lock);
+        if (sl == NULL)
+            break;
+        rocksdb_column_family_handle_destroy(sl->cf); /* now the files go */
+        free(sl);
+    }
 }
 
 static bool run(write_run *w, const broker_msg *const *msgs, broker_outcome *outcomes, size_t n)
@@ -240,9 +255,9 @@ static bool run(write_run *w, const broker_msg *const *msgs, broker_outcome *out
 
     if (s->db == NULL)
         s->stuck = true;
+    slabs_sweep(s); /* first: on a full disk this is what makes room */
     if (!disk_has_room(s, &w->why) || !unstick(s, &w->why))
         return false;
-    slabs_sweep(s);
     for (size_t i = 0; i < n; i++) {
         outcomes[i] = message_add(w, msgs[i]);
         if (outcomes[i].code == BROKER_FAILED)
@@ -300,4 +315,21 @@ void store_write(store *s, const broker_msg *const *msgs, broker_outcome *outcom
     free(w.fresh);
     free(w.slots);
     free(w.touched);
+}
+
+void store_tend(store *s)
+{
+    sb why = SB_INIT;
+    bool ok;
+
+    slabs_sweep(s);
+    if (store_is_well(s, NULL))
+        return;
+    ok = disk_has_room(s, &why) && unstick(s, &why);
+    pthread_rwlock_wrlock(&s->lock);
+    sb_clear(&s->sick);
+    if (!ok)
+        sb_append(&s->sick, why.data, why.len);
+    pthread_rwlock_unlock(&s->lock);
+    sb_done(&why);
 }
