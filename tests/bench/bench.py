@@ -5,6 +5,7 @@ Called by scripts/bench, which builds first. A human table on stdout, JSON in
 build/bench.json. Servers listen on 127.0.0.1 on a free port.
 """
 import argparse
+import atexit
 import json
 import os
 import re
@@ -50,6 +51,7 @@ class Node:
             json.dump(config, out)
         self.log = open(os.path.join(folder, "log"), "w+")
         self.process = subprocess.Popen([program("logstore-broker"), path], stderr=self.log)
+        atexit.register(self.process.kill)  # when something below fails
         self.url = None
         deadline = time.monotonic() + 30
         while self.url is None:
