@@ -31,7 +31,6 @@ static const char *const known[] = {
     "maximum",
     "exclusiveMinimum",
     "exclusiveMaximum",
-    "multipleOf",
     "minLength",
     "maxLength",
     "pattern",
@@ -257,6 +256,7 @@ static bool string_check(check *c, const json_t *s, const json_t *v, const sb *p
 
 static bool array_check(check *c, const json_t *s, json_t *v, sb *pointer)
 {
+    bool unique = json_is_true(json_object_get(s, "uniqueItems"));
     const json_t *items = json_object_get(s, "items"), *least = json_object_get(s, "minItems");
     const json_t *most = json_object_get(s, "maxItems");
     size_t len = pointer->len, i;
@@ -272,6 +272,14 @@ static bool array_check(check *c, const json_t *s, json_t *v, sb *pointer)
         problem(c, pointer, NULL, "must NOT have more than %lld items",
                 (long long)json_integer_value(most));
         ok = false;
+    }
+    json_array_foreach(v, i, item)
+    {
+        for (size_t k = 0; unique && k < i; k++)
+            if (json_equal(item, json_array_get(v, k))) {
+                problem(c, pointer, NULL, "must NOT have duplicate items (%zu and %zu)", k, i);
+                return false;
+            }
     }
     if (items == NULL)
         return ok;
@@ -351,6 +359,22 @@ static bool extra_check(check *c, const json_t *s, const char *key, json_t *valu
     return false;
 }
 
+static bool size_check(check *c, const json_t *s, size_t n, const sb *pointer)
+{
+    const json_t *least = json_object_get(s, "minProperties");
+    const json_t *most = json_object_get(s, "maxProperties");
+
+    if (least != NULL && (json_int_t)n < json_integer_value(least))
+        problem(c, pointer, NULL, "must NOT have fewer than %lld properties",
+                (long long)json_integer_value(least));
+    else if (most != NULL && (json_int_t)n > json_integer_value(most))
+        problem(c, pointer, NULL, "must NOT have more than %lld properties",
+                (long long)json_integer_value(most));
+    else
+        return true;
+    return false;
+}
+
 static bool object_check(check *c, const json_t *s, json_t *v, sb *pointer)
 {
     const json_t *properties = json_object_get(s, "properties");
@@ -362,6 +386,7 @@ static bool object_check(check *c, const json_t *s, json_t *v, sb *pointer)
 
     if (c->fill)
         fill_in(properties, v);
+    ok = size_check(c, s, json_object_size(v), pointer);
     json_array_foreach(required, i, item)
     {
         if (json_object_get(v, json_string_value(item)) != NULL)

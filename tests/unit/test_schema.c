@@ -81,6 +81,8 @@ Test(schema, names_the_place_and_what_was_expected)
     cr_assert(
         strstr(problem_of("{\"items\":{\"pattern\":\"^0x\"}}", "[\"1\"]"), "must match pattern"));
     cr_assert(strstr(problem_of("{\"items\":{\"enum\":[1,2]}}", "[3]"), "must be one of [1,2]"));
+    cr_assert(strstr(problem_of("{\"maxProperties\":1}", "{\"a\":1,\"b\":2}"), "more than 1 prop"));
+    cr_assert(strstr(problem_of("{\"uniqueItems\":true}", "[1,2,1]"), "duplicate items"));
     cr_assert_str_eq(
         problem_of("{\"anyOf\":[{\"required\":[\"a\"]},{\"required\":[\"b\"]}]}", "{\"b\":1}"), "");
 }
