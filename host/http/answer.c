@@ -280,15 +280,17 @@ static void answer_on_loop(loop_call *call)
 
 void http_reply(broker_req *r, const broker_response *response)
 {
-    static const char too_large[] = "{\"error\":\"the body is larger than this path takes\"}";
+    const char *text = r->verdict == 413
+                           ? "{\"error\":\"the body is larger than this path takes\"}"
+                           : "{\"error\":\"the rest of the body did not arrive in time\"}";
     const broker_response instead = {
         .size = sizeof instead,
-        .status = 413,
+        .status = r->verdict,
         .type = "application/json",
-        .body = {(const uint8_t *)too_large, sizeof too_large - 1},
+        .body = {(const uint8_t *)text, strlen(text)},
     };
 
-    if (r->oversized)
+    if (r->verdict != 0)
         response = &instead;
     head_make(r, response, &r->answer);
     if (!r->keep)

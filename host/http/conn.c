@@ -8,7 +8,6 @@
 #define LINGER_BYTES (8u << 20)
 
 typedef struct write_req {
-    uv_write_t uv;
     conn *conn;
     void (*written)(conn *c);
     void *owned;
@@ -32,19 +31,16 @@ static void block_drop(conn *c)
 }
 
 /* Room behind what is there; unread bytes move to a new block when there is none. */
-static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *out)
+static uint8_t *on_room(wire *w, size_t *len)
 {
-    conn *c = CONTAINER_OF((uv_tcp_t *)h, conn, tcp);
+    conn *c = CONTAINER_OF(w, conn, wire);
     size_t want = c->state == CONN_BODY ? BODY_BLOCK : IDLE_BLOCK, left = c->len - c->start;
 
-    (void)suggested;
     if (c->in == NULL || c->in->len - c->len < 2048) {
         broker_buf *fresh = buf_new(want > 2 * left ? want : 2 * left);
 
-        if (fresh == NULL) {
-            *out = uv_buf_init(NULL, 0);
-            return;
-        }
+        if (fresh == NULL)
+            return NULL;
         if (left != 0)
             memcpy(buf_bytes(fresh), c->in->bytes + c->start, left);
         buf_release(c->in);
@@ -52,12 +48,13 @@ static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *out)
         c->start = 0;
         c->len = left;
     }
-    *out = uv_buf_init((char *)buf_bytes(c->in) + c->len, (unsigned)(c->in->len - c->len));
+    *len = c->in->len - c->len;
+    return buf_bytes(c->in) + c->len;
 }
 
-static void on_closed(uv_handle_t *h)
+static void on_closed(wire *w)
 {
-    conn *c = CONTAINER_OF((uv_tcp_t *)h, conn, tcp);
+    conn *c = CONTAINER_OF(w, conn, wire);
     http_server *s = c->server;
 
     block_drop(c);
@@ -79,15 +76,15 @@ void conn_close(conn *c)
         c->req = NULL;
         req_left(r);
     }
-    uv_close((uv_handle_t *)&c->tcp, on_closed);
+    wire_close(&c->wire);
 }
 
-static void on_written(uv_write_t *uv, int status)
+static void on_written(void *arg, bool ok)
 {
-    write_req *w = CONTAINER_OF(uv, write_req, uv);
+    write_req *w = arg;
     conn *c = w->conn;
 
-    if (status == 0 && !c->closing) {
+    if (ok) {
         conn_touch(c, c->server->idle_timeout_ms);
         if (w->written != NULL)
             w->written(c);
@@ -101,31 +98,21 @@ static void on_written(uv_write_t *uv, int status)
 void conn_write(conn *c, void *bytes, size_t len, void (*written)(conn *c), void *owned)
 {
     write_req *w = must_alloc(sizeof *w);
-    uv_buf_t buf = uv_buf_init(bytes, (unsigned)len);
 
     w->conn = c;
     w->written = written;
     w->owned = owned;
     conn_touch(c, c->server->idle_timeout_ms);
-    if (c->closing || uv_write(&w->uv, (uv_stream_t *)&c->tcp, &buf, 1, on_written) != 0) {
+    if (!wire_write(&c->wire, bytes, len, on_written, w)) {
         free(owned);
         free(w);
         conn_close(c);
     }
 }
 
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf);
-
 static void reading_set(conn *c, bool on)
 {
-    on = on && !c->eof;
-    if (c->reading == on || c->closing)
-        return;
-    c->reading = on;
-    if (on)
-        uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read);
-    else
-        uv_read_stop((uv_stream_t *)&c->tcp);
+    wire_read(&c->wire, on && !c->eof);
 }
 
 void conn_next(conn *c)
@@ -143,10 +130,8 @@ void conn_next(conn *c)
         c->state = CONN_LINGER;
         c->start = c->len;
         conn_touch(c, LINGER_MS);
-        if (uv_shutdown(&c->shutdown, (uv_stream_t *)&c->tcp, NULL) != 0)
-            conn_close(c);
-        else
-            reading_set(c, true);
+        wire_end(&c->wire);
+        reading_set(c, true);
         return;
     }
     if (!keep) {
@@ -228,6 +213,15 @@ static bool discarding(const broker_req *r)
     return !r->has_intake || r->answered;
 }
 
+/* The handler hears that its body ends here; what it answers becomes the verdict. */
+static void body_abort(broker_req *r, unsigned verdict)
+{
+    r->verdict = verdict;
+    r->keep = false;
+    r->has_intake = false;
+    CROSS(r->owner, "on_abort", r->intake.on_abort(r->intake.self, r));
+}
+
 static bool body_step(conn *c)
 {
     broker_req *r = c->req;
@@ -263,9 +257,7 @@ static bool body_step(conn *c)
     r->body_bytes += n;
     conn_touch(c, c->server->body_timeout_ms);
     if (too_large(r) && !discarding(r)) {
-        r->oversized = true; /* the handler's answer becomes 413 */
-        r->has_intake = false;
-        CROSS(r->owner, "on_abort", r->intake.on_abort(r->intake.self, r));
+        body_abort(r, 413);
         return !c->closing;
     }
     if (!discarding(r))
@@ -307,22 +299,19 @@ void conn_run(conn *c)
         conn_close(c); /* nothing more can come, and something is missing */
 }
 
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+static void on_got(wire *w, ssize_t n)
 {
-    conn *c = CONTAINER_OF((uv_tcp_t *)stream, conn, tcp);
+    conn *c = CONTAINER_OF(w, conn, wire);
 
-    (void)buf;
-    if (n == UV_EOF && c->state == CONN_ANSWER) {
+    if (n == 0 && c->state == CONN_ANSWER) {
         c->eof = true; /* it may have closed its side only, and waits for the answer */
         reading_set(c, false);
         return;
     }
-    if (n < 0) {
+    if (n <= 0) {
         conn_close(c);
         return;
     }
-    if (n == 0)
-        return;
     if (c->state == CONN_LINGER) {
         c->lingered += (size_t)n;
         if (c->lingered > LINGER_BYTES)
@@ -335,27 +324,38 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     conn_run(c);
 }
 
+void conn_late(conn *c)
+{
+    if (c->state == CONN_HEAD && c->start < c->len && wire_is_up(&c->wire)) {
+        refuse(c, 408, "the request head did not arrive in time");
+    } else if (c->state == CONN_BODY && !discarding(c->req)) {
+        conn_touch(c, c->server->idle_timeout_ms);
+        body_abort(c->req, 408);
+    } else {
+        conn_close(c);
+    }
+}
+
 void conn_accept(http_server *s)
 {
+    static const wire_calls calls = {.room = on_room, .got = on_got, .closed = on_closed};
     conn *c = must_alloc(sizeof *c);
 
     c->server = s;
-    must(uv_tcp_init(loop_uv(s->loop), &c->tcp) == 0);
     c->next = s->conns;
     c->link = &s->conns;
     if (c->next != NULL)
         c->next->link = &c->next;
     s->conns = c;
     s->n_conns++;
-    if (uv_accept((uv_stream_t *)&s->listener, (uv_stream_t *)&c->tcp) != 0) {
-        conn_close(c);
-        return;
-    }
-    uv_tcp_nodelay(&c->tcp, 1);
     conn_touch(c, s->head_timeout_ms);
-    if (s->n_conns > s->max_connections) {
+    if (!wire_accept(&c->wire, s->loop, (uv_stream_t *)&s->listener, s->tls, &calls)) {
+        conn_close(c);
+    } else if (s->n_conns <= s->max_connections) {
+        reading_set(c, true);
+    } else if (wire_is_up(&c->wire)) {
         refuse(c, 503, "too many connections; try again later");
-        return;
+    } else {
+        conn_close(c); /* not worth a handshake */
     }
-    reading_set(c, true);
 }

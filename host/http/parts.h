@@ -6,6 +6,7 @@
 #include "http/head.h"
 #include "http/http.h"
 #include "http/route.h"
+#include "net/wire.h"
 #include "run/metrics.h"
 
 #define PART_LEN   (256u * 1024u) /* of a streamed answer; one is written while one is made */
@@ -37,7 +38,8 @@ struct broker_req {
     uint64_t body_bytes, started_ns;
     broker_intake intake;
     uint64_t max_body; /* of its route */
-    bool endless, oversized;
+    bool endless;
+    unsigned verdict; /* 413 or 408: what becomes of the handler's answer; or 0 */
     bool has_intake, body_told, paused, answered, head_only, keep;
     atomic_bool resumed, woken;
     loop_call call_answer, call_resume, call_wake;
@@ -62,16 +64,15 @@ typedef enum conn_state {
 } conn_state;
 
 struct conn {
-    uv_tcp_t tcp;
+    wire wire;
     http_server *server;
     conn *next, **link;
     conn_state state;
     broker_buf *in; /* in->bytes[start..len) is not looked at yet */
     size_t start, len;
     broker_req *req;
-    bool reading, closing, ending, running, eof;
+    bool closing, ending, running, eof;
     size_t lingered;
-    uv_shutdown_t shutdown;
     uint64_t deadline_ms;
 };
 
@@ -84,6 +85,7 @@ struct http_server {
     unsigned head_timeout_ms, body_timeout_ms, idle_timeout_ms;
     char **keys, **origins, **hosts;
     size_t n_keys, n_origins, n_hosts;
+    tls *tls; /* NULL: plain */
     uv_tcp_t listener;
     uv_timer_t tick;
     bool open, pending, draining, closing;
@@ -103,7 +105,8 @@ void conn_close(conn *c);
 void conn_write(conn *c, void *bytes, size_t len, void (*written)(conn *c), void *owned);
 void conn_next(conn *c); /* the answer is out: on to the next request */
 void conn_touch(conn *c, unsigned timeout_ms);
-void conn_run(conn *c); /* look at what has been read */
+void conn_run(conn *c);  /* look at what has been read */
+void conn_late(conn *c); /* its deadline is over: end it, with 408 when that helps */
 
 /* request.c */
 broker_req *req_new(conn *c, const char *text, size_t len);

@@ -298,19 +298,8 @@ broker_str http_user(broker_req *r)
 
 broker_str http_peer(broker_req *r)
 {
-    struct sockaddr_storage addr;
-    int len = sizeof addr;
-    char text[INET6_ADDRSTRLEN] = "";
-
-    if (r->peer.len == 0 && r->conn != NULL &&
-        uv_tcp_getpeername(&r->conn->tcp, (struct sockaddr *)&addr, &len) == 0) {
-        if (addr.ss_family == AF_INET6)
-            uv_ip6_name((struct sockaddr_in6 *)&addr, text, sizeof text);
-        else
-            uv_ip4_name((struct sockaddr_in *)&addr, text, sizeof text);
-        sb_printf(&r->peer, addr.ss_family == AF_INET6 ? "[%s]:%u" : "%s:%u", text,
-                  ntohs(((struct sockaddr_in *)&addr)->sin_port));
-    }
+    if (r->peer.len == 0 && r->conn != NULL)
+        wire_peer(&r->conn->wire, &r->peer);
     return (broker_str){r->peer.data, r->peer.len};
 }
 

@@ -64,6 +64,7 @@ static void server_free_when_over(http_server *s)
     if (s->n_reqs != 0)
         return; /* somebody will still answer them */
     route_forget(&s->routes, NULL);
+    tls_free(s->tls);
     free_list(s->keys);
     free_list(s->origins);
     free_list(s->hosts);
@@ -110,7 +111,7 @@ static void on_tick(uv_timer_t *t)
             continue;
         if (c->state == CONN_BODY && c->req->paused)
             continue;
-        conn_close(c);
+        conn_late(c);
     }
 }
 
@@ -179,12 +180,10 @@ http_server *http_new(loop *l, pool *p, const http_options *o, sb *why)
     s->listener.data = s->tick.data = s;
     s->handles = 2;
     memset(&addr, 0, sizeof addr);
-    if (o->cert_file != NULL || o->key_file != NULL) {
-        /* Never plain where somebody asked for TLS. */
-        sb_puts(why,
-                "httpServer.sslCertificate is set, but this build speaks plain HTTP only; remove "
-                "it and put a reverse proxy that ends TLS in front");
-        goto fail;
+    if (o->cert_file != NULL) {
+        s->tls = tls_new_server(o->cert_file, o->key_file, "http/1.1", why);
+        if (s->tls == NULL)
+            goto fail;
     }
     if (!address_of(o->host, o->port, &addr)) {
         sb_printf(why, "httpServer.host '%s' is not an IP address", o->host);
