@@ -5,6 +5,8 @@
  * and close() then happens on the loop. */
 #include "http/parts.h"
 
+#include <time.h>
+
 /* ---- the writer a pull() fills ---- */
 
 static bool part_room(part *p, size_t len)
@@ -197,12 +199,24 @@ void answer_left(broker_req *r)
 
 /* ---- heads ---- */
 
+static void date_put(sb *out)
+{
+    time_t now = time(NULL);
+    char text[32];
+    struct tm tm;
+
+    if (gmtime_r(&now, &tm) != NULL &&
+        strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &tm) != 0)
+        sb_printf(out, "Date: %s\r\n", text);
+}
+
 static void head_make(broker_req *r, const broker_response *response, sb *out)
 {
     broker_str origin = head_get(&r->head, "Origin");
     bool allowed = false;
 
     sb_printf(out, "HTTP/1.1 %u %s\r\n", response->status, status_text(response->status));
+    date_put(out);
     if (response->type != NULL)
         sb_printf(out, "Content-Type: %s\r\n", response->type);
     for (size_t i = 0; origin.ptr != NULL && i < r->server->n_origins; i++)
@@ -245,6 +259,18 @@ static void reply_send(broker_req *r)
     conn_write(c, bytes, len, reply_written, bytes);
 }
 
+/* Behind the status line of a head that is made already. */
+static void close_say(sb *out)
+{
+    static const char line[] = "Connection: close\r\n";
+    size_t len = sizeof line - 1,
+           at = (size_t)((char *)memchr(out->data, '\n', out->len) - out->data) + 1;
+
+    sb_append(out, line, len);
+    memmove(out->data + at + len, out->data + at, out->len - at - len);
+    memcpy(out->data + at, line, len);
+}
+
 /* [loop] The answer that was made on any thread. */
 static void answer_on_loop(loop_call *call)
 {
@@ -259,8 +285,10 @@ static void answer_on_loop(loop_call *call)
             req_free(r);
         return;
     }
-    if (!body_is_over(&r->body))
+    if (!body_is_over(&r->body) && r->keep) {
         r->keep = false; /* what is left of the body is not worth reading */
+        close_say(&r->answer);
+    }
     if (!r->streaming) {
         reply_send(r);
         return;
@@ -280,18 +308,17 @@ static void answer_on_loop(loop_call *call)
 
 void http_reply(broker_req *r, const broker_response *response)
 {
-    const char *text = r->verdict == 413
-                           ? "{\"error\":\"the body is larger than this path takes\"}"
-                           : "{\"error\":\"the rest of the body did not arrive in time\"}";
-    const broker_response instead = {
-        .size = sizeof instead,
-        .status = r->verdict,
-        .type = "application/json",
-        .body = {(const uint8_t *)text, strlen(text)},
-    };
+    static const char too_large[] = "{\"error\":\"the body is larger than this path takes\"}";
+    broker_response instead = {0};
 
+    memcpy(&instead, response, response->size < sizeof instead ? response->size : sizeof instead);
     if (r->verdict != 0)
-        response = &instead;
+        instead.status = r->verdict;
+    if (r->verdict == 413) {
+        instead.type = "application/json";
+        instead.body = (broker_bytes){(const uint8_t *)too_large, sizeof too_large - 1};
+    }
+    response = &instead;
     head_make(r, response, &r->answer);
     if (!r->keep)
         sb_puts(&r->answer, "Connection: close\r\n");

@@ -124,7 +124,7 @@ void conn_next(conn *c)
     c->req = NULL;
     r->conn = NULL;
     req_free(r);
-    if (!keep && !body_over && !c->eof && !c->closing) {
+    if (!keep && (!body_over || c->ending) && !c->eof && !c->closing) {
         /* Closing now would reset the connection, and the client might never see the
          * answer it is too busy sending to read. */
         c->state = CONN_LINGER;
@@ -139,7 +139,8 @@ void conn_next(conn *c)
         return;
     }
     c->state = CONN_HEAD;
-    conn_touch(c, c->server->idle_timeout_ms);
+    c->began = c->start < c->len;
+    conn_touch(c, c->began ? c->server->head_timeout_ms : c->server->idle_timeout_ms);
     conn_run(c);
 }
 
@@ -165,14 +166,14 @@ static bool head_step(conn *c)
         return true;
     }
     if (len > c->server->max_head || (len == 0 && have > c->server->max_head)) {
-        refuse(c, 431, "the request head is larger than 16 KiB");
+        if (memchr(bytes, '\n', c->server->max_head) == NULL)
+            refuse(c, 414, "the request line is larger than 16 KiB");
+        else
+            refuse(c, 431, "the request head is larger than 16 KiB");
         return false;
     }
-    if (len == 0) {
-        if (have != 0 && c->deadline_ms > now_ms(c->server) + c->server->head_timeout_ms)
-            conn_touch(c, c->server->head_timeout_ms);
+    if (len == 0)
         return false;
-    }
     c->req = req_new(c, bytes, len);
     status = head_parse(c->req->text, len, &c->req->head, &why);
     c->start += len;
@@ -213,7 +214,7 @@ static bool discarding(const broker_req *r)
     return !r->has_intake || r->answered;
 }
 
-/* The handler hears that its body ends here; what it answers becomes the verdict. */
+/* The handler hears, once, that its body ends here. verdict: see broker_req. */
 static void body_abort(broker_req *r, unsigned verdict)
 {
     r->verdict = verdict;
@@ -243,14 +244,14 @@ static bool body_step(conn *c)
     if (c->start == c->len)
         return false;
     if (!body_read(&r->body, c->in->bytes + c->start, c->len - c->start, &used, &n)) {
-        c->ending = true;
-        if (r->answered || !r->has_intake) {
+        c->ending = true; /* where the next request would begin nobody can say */
+        if (discarding(r)) {
             conn_close(c);
             return false;
         }
-        CROSS(r->owner, "on_abort", r->intake.on_abort(r->intake.self, r));
-        conn_close(c);
-        return false;
+        body_none(&r->body);
+        body_abort(r, 0);
+        return !c->closing;
     }
     piece = (broker_bytes){c->in->bytes + c->start + used - n, n};
     c->start += used;
@@ -318,8 +319,10 @@ static void on_got(wire *w, ssize_t n)
             conn_close(c);
         return;
     }
-    if (c->start == c->len && c->state == CONN_HEAD)
+    if (c->state == CONN_HEAD && !c->began) {
+        c->began = true; /* empty lines do not begin the time anew */
         conn_touch(c, c->server->head_timeout_ms);
+    }
     c->len += (size_t)n;
     conn_run(c);
 }

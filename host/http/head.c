@@ -103,6 +103,7 @@ static bool list_has(broker_str list, const char *word)
 static unsigned meaning(head *h, const char **why)
 {
     unsigned hosts = 0, lengths = 0, codings = 0;
+    bool close = false; /* it wins, in whatever order they come (RFC 9112 9.3) */
 
     h->keep_alive = h->minor == 1;
     for (size_t i = 0; i < h->n_fields; i++) {
@@ -126,10 +127,8 @@ static unsigned meaning(head *h, const char **why)
                 return h->minor == 0 ? 400 : 501;
             h->chunked = true;
         } else if (is(name, "connection")) {
-            if (list_has(value, "close"))
-                h->keep_alive = false;
-            else if (list_has(value, "keep-alive"))
-                h->keep_alive = true;
+            close = close || list_has(value, "close");
+            h->keep_alive = !close && (h->keep_alive || list_has(value, "keep-alive"));
         } else if (is(name, "expect")) {
             *why = "the only expectation met here is '100-continue'";
             if (!is(value, "100-continue"))

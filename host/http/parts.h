@@ -39,7 +39,7 @@ struct broker_req {
     broker_intake intake;
     uint64_t max_body; /* of its route */
     bool endless;
-    unsigned verdict; /* 413 or 408: what becomes of the handler's answer; or 0 */
+    unsigned verdict; /* 0, 408 instead of the handler's status, or 413 instead of its answer */
     bool has_intake, body_told, paused, answered, head_only, keep;
     atomic_bool resumed, woken;
     loop_call call_answer, call_resume, call_wake;
@@ -72,6 +72,7 @@ struct conn {
     size_t start, len;
     broker_req *req;
     bool closing, ending, running, eof;
+    bool began; /* something of the next head is there */
     size_t lingered;
     uint64_t deadline_ms;
 };

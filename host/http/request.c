@@ -58,11 +58,23 @@ void req_left(broker_req *r)
     }
 }
 
-void req_refuse(broker_req *r, unsigned status, const char *why)
+static bool is_method(const broker_req *r, const char *name)
+{
+    return r->head.method.len == strlen(name) &&
+           memcmp(r->head.method.ptr, name, r->head.method.len) == 0;
+}
+
+/* allow: the methods of a 405, or NULL. */
+static void refuse(broker_req *r, unsigned status, const char *why, const char *allow)
 {
     sb body = SB_INIT;
-    broker_response response = {.size = sizeof response, .status = status};
+    broker_header header = {"Allow", {allow, allow != NULL ? strlen(allow) : 0}};
+    broker_response response = {.size = sizeof response, .status = status, .headers = &header};
 
+    if (status == 401)
+        header = (broker_header){"WWW-Authenticate", {"Bearer", 6}};
+    response.n_headers = allow != NULL || status == 401;
+    r->head_only = is_method(r, "HEAD"); /* also of a head that breaks off behind it */
     if (status == 401 || status == 403) {
         sb_puts(&body, why);
         response.type = "text/plain; charset=utf-8";
@@ -75,6 +87,11 @@ void req_refuse(broker_req *r, unsigned status, const char *why)
     response.body = (broker_bytes){(const uint8_t *)body.data, body.len};
     http_reply(r, &response);
     sb_done(&body);
+}
+
+void req_refuse(broker_req *r, unsigned status, const char *why)
+{
+    refuse(r, status, why, NULL);
 }
 
 static bool str_is(broker_str s, const char *text)
@@ -139,9 +156,9 @@ static unsigned key_check(const http_server *s, broker_str header)
     return 403;
 }
 
-static bool is_read(broker_str method)
+static bool is_read(const broker_req *r)
 {
-    return str_is(method, "GET") || str_is(method, "HEAD");
+    return is_method(r, "GET") || is_method(r, "HEAD");
 }
 
 static bool loopback(const char *host)
@@ -179,17 +196,39 @@ static void query_parse(broker_req *r, broker_str text)
     }
 }
 
+/* Of "http://AUTHORITY/path", which stands above Host (RFC 9112 3.2.2); else NULL. */
+static broker_str authority_of(broker_str target)
+{
+    const char *p = target.ptr, *end = p + target.len;
+    size_t scheme = 0, len = 0;
+
+    if (target.len > 8)
+        scheme = strncasecmp(p, "http://", 7) == 0 ? 7 : strncasecmp(p, "https://", 8) == 0 ? 8 : 0;
+    for (p += scheme; p + len < end && p[len] != '/' && p[len] != '?'; len++)
+        ;
+    return scheme != 0 ? (broker_str){p, len} : (broker_str){NULL, 0};
+}
+
+static bool escapes_are_whole(broker_str target)
+{
+    sb decoded = SB_INIT;
+    bool ok = percent_decode(target.ptr, target.len, false, &decoded);
+
+    sb_done(&decoded);
+    return ok;
+}
+
 /* 0, or the status and why the request may not go on. */
 static unsigned gate(broker_req *r, const char **why)
 {
     const http_server *s = r->server;
-    broker_str origin = head_get(&r->head, "Origin"), method = r->head.method;
+    broker_str origin = head_get(&r->head, "Origin"), authority = authority_of(r->head.target);
     unsigned status;
 
     *why = "this node does not answer to that Host; list it in httpServer.allowedHosts";
-    if (!host_is_ours(s, head_get(&r->head, "Host")))
+    if (!host_is_ours(s, authority.ptr != NULL ? authority : head_get(&r->head, "Host")))
         return 421;
-    if (!is_read(method) && origin.ptr != NULL && !in_list(s->origins, s->n_origins, origin)) {
+    if (!is_read(r) && origin.ptr != NULL && !in_list(s->origins, s->n_origins, origin)) {
         *why = "pages of that origin may not write here; list it in httpServer.allowedOrigins";
         return 403;
     }
@@ -197,7 +236,7 @@ static unsigned gate(broker_req *r, const char **why)
         return 0;
     status = key_check(s, head_get(&r->head, "Authorization"));
     *why = status == 401 ? "Unauthorized" : "Forbidden";
-    if (status == 0 && s->n_keys == 0 && !is_read(method) && !loopback(s->host)) {
+    if (status == 0 && s->n_keys == 0 && !is_read(r) && !loopback(s->host)) {
         *why = "this node is reachable from other machines; writing takes an API key "
                "(apiAuthentication.keys)";
         status = 403;
@@ -220,17 +259,27 @@ static void preflight(broker_req *r)
 
 void req_dispatch(broker_req *r)
 {
-    broker_str target = r->head.target, path = target;
-    const char *mark = memchr(target.ptr, '?', target.len), *why;
+    broker_str target = r->head.target, authority = authority_of(target), path;
+    const char *mark, *why;
     sb allow = SB_INIT;
     unsigned status;
 
-    r->head_only = str_is(r->head.method, "HEAD");
+    r->head_only = is_method(r, "HEAD");
+    if (!escapes_are_whole(target)) {
+        req_refuse(r, 400, "a '%' in the target has no two hexadecimal digits behind it");
+        return;
+    }
+    if (authority.ptr != NULL) {
+        target.len -= (size_t)(authority.ptr + authority.len - target.ptr);
+        target.ptr = authority.ptr + authority.len;
+    }
+    path = target;
+    mark = target.len != 0 ? memchr(target.ptr, '?', target.len) : NULL;
     if (mark != NULL) {
         path.len = (size_t)(mark - target.ptr);
         query_parse(r, (broker_str){mark + 1, target.len - path.len - 1});
     }
-    if (str_is(r->head.method, "OPTIONS")) {
+    if (is_method(r, "OPTIONS")) {
         preflight(r);
         return;
     }
@@ -248,11 +297,13 @@ void req_dispatch(broker_req *r)
             status = 413;
         }
     }
+    if (status == 405 && strstr(allow.data, "GET") != NULL)
+        sb_puts(&allow, ", HEAD");
+    if (status != 0)
+        refuse(r, status, why, status == 405 ? allow.data : NULL);
     sb_done(&allow);
-    if (status != 0) {
-        req_refuse(r, status, why);
+    if (status != 0)
         return;
-    }
     r->owner = r->match.route->owner;
     atomic_fetch_add(&r->owner->requests, 1);
     CROSS(r->owner, "on_req", r->match.route->r.on_req(r->match.route->r.self, r));

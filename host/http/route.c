@@ -60,7 +60,7 @@ static bool match(const char *pattern, const char *path, size_t len, route_match
            have = count(path, len);
     const char *end = path + len;
 
-    if (have < want)
+    if (have < want || (have > want && strstr(pattern, "+}") == NULL))
         return false;
     while (pattern_len != 0 || path < end) {
         size_t p = segment(pattern, pattern_len), n = segment(path, (size_t)(end - path));

@@ -15,6 +15,7 @@ struct cursor {
     char *chain;
     uint32_t publisher_id;
     bool any_publisher, over;
+    bool broken;    /* it could not be read where to begin: nothing is told, not too little */
     sb first, last; /* keys: from the first, below the last */
 };
 
@@ -64,6 +65,7 @@ static cursor *cursor_new(store *s, broker_str stream, uint32_t partition, const
     sb_putc(&name, 'u');
     sb_append(&name, r->publisher.ptr, r->publisher.len);
     publisher = c->any_publisher ? NULL : entry_find(s, name.data, name.len);
+    c->broken = part != NULL && s->db == NULL; /* closed, and not yet opened again */
     if (part != NULL && s->db != NULL && (c->any_publisher || publisher != NULL)) {
         c->over = false;
         c->part = part->id;
@@ -104,7 +106,8 @@ static void start_at_last(cursor *c, uint64_t n)
     bool found = false;
 
     rocksdb_readoptions_set_iterate_lower_bound(c->reads, c->first.data, c->first.len);
-    for (size_t i = c->n; i-- > 0 && !found;) {
+    for (size_t i = c->n; i-- > 0 && !found && !c->broken;) {
+        char *err = NULL;
         rocksdb_iterator_t *it = rocksdb_create_iterator_cf(c->s->db, c->reads, c->slabs[i]->cf);
 
         for (rocksdb_iter_seek_for_prev(it, c->last.data, c->last.len);
@@ -120,6 +123,9 @@ static void start_at_last(cursor *c, uint64_t n)
                 break;
             }
         }
+        rocksdb_iter_get_error(it, &err);
+        c->broken = err != NULL;
+        free(err);
         rocksdb_iter_destroy(it);
     }
 }
@@ -159,6 +165,8 @@ static bool slab_step(cursor *c)
 
 int cursor_next(cursor *c, broker_bytes *raw, int64_t *timestamp_ms, int32_t *sequence)
 {
+    if (c->broken)
+        return -1;
     if (c->over)
         return 0;
     if (c->it != NULL)

@@ -86,8 +86,8 @@ static rocksdb_options_t *options_make(store *s, const store_options *o)
     rocksdb_options_set_paranoid_checks(options, 1);
     rocksdb_options_set_wal_recovery_mode(options, rocksdb_point_in_time_recovery);
     rocksdb_options_set_compression(options, rocksdb_lz4_compression);
-    rocksdb_options_set_keep_log_file_num(options, 4);
-    rocksdb_options_set_max_log_file_size(options, 4 << 20);
+    /* No LOG: when that file cannot be written, the next line to it aborts the process. */
+    rocksdb_options_set_info_log_level(options, 6);
     rocksdb_options_set_stats_dump_period_sec(options, 0);
     rocksdb_options_set_max_total_wal_size(options, 256u << 20);
     return options;

@@ -7,6 +7,8 @@
 #include "logstore.h"
 #include "streamr/streamr.h"
 
+#include <errno.h>
+
 #define ADMIT_MAX    1024u
 #define REJECTED_MAX 1000u
 
@@ -84,15 +86,20 @@ static void totals(const upload *u, sb *out)
     sb_putc(out, '}');
 }
 
+/* Not just "disk" or "space": the sentence names files. */
+static bool is_full(const char *why)
+{
+    return strstr(why, "the disk is full") != NULL || strstr(why, strerror(ENOSPC)) != NULL ||
+           strstr(why, strerror(EDQUOT)) != NULL;
+}
+
 static void finish(upload *u)
 {
     sb body = SB_INIT;
     uint32_t status = 200;
 
     if (u->failed != 0)
-        status = strstr(u->failure.data, "disk") != NULL || strstr(u->failure.data, "space") != NULL
-                     ? 507
-                     : 503;
+        status = is_full(u->failure.data) ? 507 : 503;
     else if (u->broken != NULL)
         status = 400;
     totals(u, &body);

@@ -1,5 +1,7 @@
 logstore_test(test_base base)
 logstore_test(test_run host_run)
 logstore_test(test_bus host_bus)
+logstore_test(test_http host_http)
 target_include_directories(test_run PRIVATE ${CMAKE_SOURCE_DIR}/host)
 target_include_directories(test_bus PRIVATE ${CMAKE_SOURCE_DIR}/host)
+target_include_directories(test_http PRIVATE ${CMAKE_SOURCE_DIR}/host)
