@@ -41,9 +41,25 @@ typedef struct json_problems {
 } json_problems;
 void json_problems_done(json_problems *p);
 
-/* Compile a schema. NULL and a sentence in *why when it is not one that can be
- * honoured: an unknown keyword that constrains is an error, never ignored. */
-json_schema *json_schema_new(const json_t *schema, sb *why);
+typedef struct json_schema_document {
+    const char *uri; /* without fragment */
+    const json_t *schema;
+} json_schema_document;
+
+typedef struct json_schema_options {
+    /* As the standard has it: unknown keywords, and what stands beside a $ref, say
+     * nothing. Otherwise both are errors: nobody means to write them. */
+    bool lax;
+    /* What references to other documents find; nothing is ever fetched. The schema of
+     * draft-07 itself is always there. */
+    const json_schema_document *documents;
+    size_t n_documents;
+} json_schema_options;
+
+/* Compile a schema; options may be NULL. NULL and a sentence in *why when it is not a
+ * schema, or a reference in it leads nowhere. Formats are checked, except iri,
+ * iri-reference and idn-hostname. */
+json_schema *json_schema_new(const json_t *schema, const json_schema_options *options, sb *why);
 void json_schema_free(json_schema *s);
 /* Check an instance, all problems at once. fill: write `default`s into it. */
 bool json_schema_check(const json_schema *s, json_t *instance, bool fill, json_problems *out);

@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         json_doc *text = json_doc_parse("schema", conf_schema, strlen(conf_schema), &why);
 
         must(text != NULL);
-        schema = json_schema_new(json_doc_root(text), &why);
+        schema = json_schema_new(json_doc_root(text), NULL, &why);
         must(schema != NULL);
         json_doc_free(text);
     }

@@ -52,7 +52,7 @@ static const char *problem_of(const char *schema_text, const char *text)
     static char said[256];
     sb why = SB_INIT;
     json_doc *schema = parse(schema_text), *doc = parse(text);
-    json_schema *s = json_schema_new(json_doc_root(schema), &why);
+    json_schema *s = json_schema_new(json_doc_root(schema), NULL, &why);
     json_problems p = {0};
 
     cr_assert_not_null(s, "%s", why.data);
@@ -93,7 +93,7 @@ Test(schema, fills_defaults_in_on_every_level)
     json_doc *schema =
         parse("{\"properties\":{\"a\":{\"default\":{},\"properties\":{\"b\":{\"default\":7}}}}}");
     json_doc *doc = parse("{}");
-    json_schema *s = json_schema_new(json_doc_root(schema), &why);
+    json_schema *s = json_schema_new(json_doc_root(schema), NULL, &why);
     json_problems p = {0};
 
     cr_assert(json_schema_check(s, json_doc_root(doc), true, &p));
@@ -108,8 +108,63 @@ Test(schema, a_keyword_it_does_not_know_is_an_error)
     json_doc *schema = parse("{\"properties\":{\"a\":{\"minimun\":1}}}");
     sb why = SB_INIT;
 
-    cr_assert_null(json_schema_new(json_doc_root(schema), &why));
+    cr_assert_null(json_schema_new(json_doc_root(schema), NULL, &why));
     cr_assert(strstr(why.data, "minimun"));
     sb_done(&why);
     json_doc_free(schema);
+}
+
+static const char *schema_refusal(const char *text)
+{
+    static sb why = SB_INIT;
+    json_doc *schema = parse(text);
+
+    sb_clear(&why);
+    cr_assert_null(json_schema_new(json_doc_root(schema), NULL, &why), "%s", text);
+    json_doc_free(schema);
+    return why.data;
+}
+
+Test(schema, that_cannot_be_honoured_is_refused_in_a_sentence)
+{
+    cr_assert_str_eq(schema_refusal("{\"minimum\":\"5\"}"),
+                     "schema #/minimum: must be number (found \"5\")");
+    cr_assert_str_eq(
+        schema_refusal("{\"properties\":{\"a\":{\"minimun\":5}}}"),
+        "schema #/properties/a: the keyword 'minimun' is not one of JSON Schema draft-07");
+    cr_assert_str_eq(schema_refusal("{\"pattern\":\"(\"}"),
+                     "schema #/pattern: must match format \"regex\" (found \"(\")");
+    cr_assert_str_eq(schema_refusal("{\"$ref\":\"#/definitions/none\"}"),
+                     "schema: '$ref' \"#/definitions/none\" leads nowhere ()");
+    cr_assert_str_eq(schema_refusal("{\"$ref\":\"#\"}"),
+                     "schema: '$ref's lead to each other in a circle");
+    cr_assert_str_eq(schema_refusal("{\"$ref\":\"#/definitions/a\",\"minimum\":1,"
+                                    "\"definitions\":{\"a\":{}}}"),
+                     "schema #: 'minimum' means nothing beside '$ref'; put both into an allOf");
+}
+
+Test(schema, that_asks_for_endless_work_ends)
+{
+    static const char *const texts[] = {
+        "{\"allOf\":[{\"$ref\":\"#\"}]}",
+        "{\"allOf\":[{\"$ref\":\"#\"},{\"$ref\":\"#\"}]}",
+        "{\"not\":{\"anyOf\":[{\"$ref\":\"#\"},{\"not\":{\"$ref\":\"#\"}}]}}",
+        "{\"pattern\":\"^(a+)+$\"}",
+    };
+    json_doc *doc = parse("[\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab\"]");
+
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        json_doc *schema = parse(texts[i]);
+        sb why = SB_INIT;
+        json_schema *s = json_schema_new(json_doc_root(schema), NULL, &why);
+        json_problems p = {0};
+
+        cr_assert_not_null(s, "%s: %s", texts[i], why.data);
+        json_schema_check(s, json_array_get(json_doc_root(doc), 0), false, &p);
+        json_problems_done(&p);
+        json_schema_free(s);
+        json_doc_free(schema);
+        sb_done(&why);
+    }
+    json_doc_free(doc);
 }
