@@ -101,7 +101,8 @@ static bool check(conf *c, const char *schema_text, const char *what, const char
 {
     sb reason = SB_INIT;
     json_doc *schema = json_doc_parse(what, schema_text, strlen(schema_text), &reason);
-    json_schema *compiled = schema != NULL ? json_schema_new(json_doc_root(schema), NULL, &reason) : NULL;
+    json_schema *compiled =
+        schema != NULL ? json_schema_new(json_doc_root(schema), NULL, &reason) : NULL;
     json_problems problems = {0};
     bool ok = false;
 

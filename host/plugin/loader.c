@@ -8,6 +8,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <link.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -138,6 +139,22 @@ static blob blob_of(sb *to)
     return (blob){{sizeof(broker_writer), 0, blob_write, blob_reserve, blob_commit}, to};
 }
 
+/* Whether somebody else could put another file in its place. */
+static bool folder_is_safe(const char *file, sb *why)
+{
+    char *copy = must_strdup(file), *folder = dirname(copy);
+    struct stat st;
+    bool ok = stat(folder, &st) != 0 || (st.st_mode & S_IWOTH) == 0 || (st.st_mode & S_ISVTX) != 0;
+
+    if (!ok)
+        sb_printf(why,
+                  "everybody may write to its folder, so anybody could run code in this "
+                  "process; run: chmod o-w %s",
+                  folder);
+    free(copy);
+    return ok;
+}
+
 /* dlopen() of a path it has seen returns the old code, and a file overwritten in place
  * takes the process down with SIGBUS: each build is loaded from a copy of its own. */
 static bool copy_file(const char *from, char *to, sb *why)
@@ -161,6 +178,8 @@ static bool copy_file(const char *from, char *to, sb *why)
                   from);
         goto done;
     }
+    if (!folder_is_safe(from, why))
+        goto done;
     out = mkostemps(to, 3, O_CLOEXEC);
     if (out < 0 || fchmod(out, 0500) != 0) {
         sb_printf(why, "cannot be copied to %s (%s)", to, strerror(errno));

@@ -2,6 +2,7 @@
 
 #include <elf.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,6 +18,9 @@ typedef Elf32_Ehdr elf_ehdr;
 typedef Elf32_Phdr elf_phdr;
 #define ELF_CLASS ELFCLASS32
 #endif
+
+/* The head of this very program, placed by the linker. */
+extern const elf_ehdr __ehdr_start __attribute__((visibility("hidden")));
 
 /* A view of the file. Offsets in it are the file's word: each is checked
  * against len before it is followed, and nothing is assumed to be aligned. */
@@ -64,6 +68,21 @@ static const uint8_t *note_find(const uint8_t *p, size_t len, uint32_t *descsz)
     return NULL;
 }
 
+/* Everything that would be mapped is there: beyond the end of a file wait signals. */
+static bool is_whole(const image *im, const elf_ehdr *eh)
+{
+    for (unsigned i = 0; i < eh->e_phnum; i++) {
+        elf_phdr ph;
+
+        if (!image_read(im, eh->e_phoff + (uint64_t)i * eh->e_phentsize, &ph, sizeof ph))
+            return false;
+        if (ph.p_type == PT_LOAD && image_at(im, ph.p_offset, ph.p_filesz) == NULL)
+            return false;
+    }
+    /* The section headers come last in the file. */
+    return image_at(im, eh->e_shoff, (uint64_t)eh->e_shnum * eh->e_shentsize) != NULL;
+}
+
 static broker_rc image_manifest(const image *im, broker_manifest *out, char *why, size_t why_len)
 {
     elf_ehdr eh;
@@ -74,6 +93,19 @@ static broker_rc image_manifest(const image *im, broker_manifest *out, char *why
     }
     if (eh.e_ident[EI_CLASS] != ELF_CLASS) {
         snprintf(why, why_len, "built for another word size");
+        return BROKER_EINVAL;
+    }
+    if (eh.e_type != ET_DYN) {
+        snprintf(why, why_len, "not a shared library, but another kind of ELF file");
+        return BROKER_EINVAL;
+    }
+    if (eh.e_machine != __ehdr_start.e_machine) {
+        snprintf(why, why_len, "built for another machine (ELF machine %u, this host %u)",
+                 eh.e_machine, __ehdr_start.e_machine);
+        return BROKER_EINVAL;
+    }
+    if (!is_whole(im, &eh)) {
+        snprintf(why, why_len, "the file is cut short; copy it again");
         return BROKER_EINVAL;
     }
     for (unsigned i = 0; i < eh.e_phnum; i++) {
