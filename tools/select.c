@@ -2,7 +2,6 @@
  * client.h. */
 #include "client.h"
 #include "streamr/streamr.h"
-#include "when.h"
 
 #include <curl/curl.h>
 
@@ -10,7 +9,7 @@ static bool moment(sb *path, const char *name, const char *text)
 {
     int64_t ms;
 
-    if (!when_read(text, &ms)) {
+    if (!moment_read(text, strlen(text), &ms)) {
         fprintf(stderr,
                 "'%s' is no time; expected Unix milliseconds or ISO 8601, like "
                 "1700000000000 or 2023-11-14T22:13:20Z\n",

@@ -113,6 +113,10 @@ uint64_t hash_bytes(const void *bytes, size_t len);
 /* CRC-32C, for our own files. */
 uint32_t crc32c(uint32_t crc, const void *bytes, size_t len);
 
+/* "1700000000000" (Unix milliseconds), "2023-11-14", "2023-11-14T22:13[:20[.5]][Z|+01:00]"; UTC
+ * where no offset is given. False: none of these, or before the epoch. */
+bool moment_read(const char *text, size_t len, int64_t *out_ms);
+
 int64_t clock_wall_ms(void);
 uint64_t clock_mono_ns(void);
 void random_bytes(void *out, size_t len); /* from the kernel; never fails */

@@ -6,7 +6,6 @@
 #include "base/base.h"
 #include "content.h"
 #include "streamr/streamr.h"
-#include "timestamp.h"
 
 #include <broker/plugin.h>
 #include <broker/plugin_log.h>
@@ -194,8 +193,8 @@ static bool parameters_read(post *p, broker_publication *what)
     }
     if (partition.ptr != NULL && !partition_read(p, partition, what))
         return false;
-    if (timestamp.ptr != NULL &&
-        !timestamp_read(timestamp.ptr, timestamp.len, &what->timestamp_ms)) {
+    if (timestamp.ptr != NULL && (!moment_read(timestamp.ptr, timestamp.len, &what->timestamp_ms) ||
+                                  what->timestamp_ms == 0)) {
         refuse_quoting(p, "Invalid timestamp: ", timestamp, "");
         return false;
     }

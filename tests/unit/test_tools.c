@@ -5,8 +5,6 @@
 #include "line.h"
 #include "streamr/streamr.h"
 #include "summary.h"
-#include "timestamp.h"
-#include "when.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -102,7 +100,7 @@ Test(frames, each_can_stop_it)
     sb_done(&s.bytes);
 }
 
-/* ---- times: the client's and the plugin's reader agree ---- */
+/* ---- times ---- */
 
 static const struct {
     const char *text;
@@ -126,10 +124,7 @@ Test(times, milliseconds_and_iso_8601)
     for (size_t i = 0; i < COUNT_OF(times); i++) {
         int64_t ms = -1;
 
-        cr_assert(when_read(times[i].text, &ms), "%s", times[i].text);
-        cr_assert_eq(ms, times[i].ms, "%s", times[i].text);
-        ms = -1;
-        cr_assert(timestamp_read(times[i].text, strlen(times[i].text), &ms), "%s", times[i].text);
+        cr_assert(moment_read(times[i].text, strlen(times[i].text), &ms), "%s", times[i].text);
         cr_assert_eq(ms, times[i].ms, "%s: %lld", times[i].text, (long long)ms);
     }
 }
@@ -156,20 +151,19 @@ Test(times, what_is_no_time_is_refused)
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
         int64_t ms = 7;
 
-        cr_assert(!when_read(wrong[i], &ms), "%s", wrong[i]);
-        cr_assert(!timestamp_read(wrong[i], strlen(wrong[i]), &ms), "%s", wrong[i]);
+        cr_assert(!moment_read(wrong[i], strlen(wrong[i]), &ms), "%s", wrong[i]);
         cr_assert_eq(ms, 7, "%s: written although refused", wrong[i]);
     }
 }
 
-Test(times, the_plugin_reads_no_further_than_the_text)
+Test(times, are_read_to_the_end_of_the_text_and_no_further)
 {
     char text[] = {'2', '0', '2', '3', '-', '1', '1', '-', '1', '4'};
     int64_t ms;
 
-    cr_assert(timestamp_read(text, sizeof text, &ms));
+    cr_assert(moment_read(text, sizeof text, &ms));
     for (size_t n = 1; n < sizeof text; n++)
-        cr_assert_eq(timestamp_read(text, n, &ms), n <= 4, "%zu", n);
+        cr_assert_eq(moment_read(text, n, &ms), n <= 4, "%zu", n);
 }
 
 /* ---- content ---- */

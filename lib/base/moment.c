@@ -1,8 +1,8 @@
-/* timestamp -- see timestamp.h. Strict, and by hand: strptime() takes spaces, short fields and
- * the 31st of February. */
-#include "timestamp.h"
+/* moment -- a moment as people write it. See base.h. Strict, and by hand: strptime() takes spaces,
+ * short fields and the 31st of February. */
+#include "base/base.h"
 
-#define TIMESTAMP_MAX_MS 8640000000000000 /* of a JavaScript Date */
+#define MOMENT_MAX_MS 8640000000000000 /* of a JavaScript Date */
 
 static bool take(view *v, char c)
 {
@@ -102,13 +102,13 @@ static bool iso_read(view v, int64_t *out_ms)
     return view_left(&v) == 0;
 }
 
-bool timestamp_read(const char *text, size_t len, int64_t *out_ms)
+bool moment_read(const char *text, size_t len, int64_t *out_ms)
 {
     int64_t ms;
 
     if (!parse_i64(text, len, &ms) && !iso_read(view_of(text, len), &ms))
         return false;
-    if (ms <= 0 || ms > TIMESTAMP_MAX_MS)
+    if (ms < 0 || ms > MOMENT_MAX_MS)
         return false;
     *out_ms = ms;
     return true;
