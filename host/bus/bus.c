@@ -14,6 +14,7 @@ static const char *const outcome_names[OUTCOMES] = {
     [BROKER_VARIANT] = "variant",   [BROKER_EQUIVOCATION] = "equivocation",
     [BROKER_REJECTED] = "rejected", [BROKER_UNVERIFIABLE] = "unverifiable",
     [BROKER_NO_STORE] = "no_store", [BROKER_FAILED] = "failed",
+    [BROKER_DENIED] = "denied",     [BROKER_FULL] = "full",
 };
 
 static const char *label(char *to, size_t len, const char *name, const char *value)
@@ -256,7 +257,7 @@ static void msg_check(bus *b, msg *m, int64_t now_ms)
         why = policy_verify(&b->options.policy, &m->m, &kind);
     if (why == NULL)
         return;
-    m->outcome = kind == REFUSAL_UNVERIFIABLE ? BROKER_UNVERIFIABLE : BROKER_REJECTED;
+    m->outcome = refusal_outcome(kind);
     m->reason = why;
     metric_add(b->refusals[kind], 1);
 }

@@ -20,7 +20,8 @@ static int rank(int32_t outcome)
     static const int ranks[OUTCOMES] = {
         [BROKER_NO_STORE] = 1, [BROKER_DUPLICATE] = 2,    [BROKER_STORED] = 3,
         [BROKER_VARIANT] = 4,  [BROKER_EQUIVOCATION] = 5, [BROKER_UNVERIFIABLE] = 6,
-        [BROKER_REJECTED] = 7, [BROKER_FAILED] = 8,
+        [BROKER_REJECTED] = 7, [BROKER_DENIED] = 8,       [BROKER_FAILED] = 9,
+        [BROKER_FULL] = 10,
     };
 
     return outcome > 0 && outcome < OUTCOMES ? ranks[outcome] : 0;

@@ -6,7 +6,7 @@
 #include "bus/topic.h"
 #include "run/metrics.h"
 
-#define OUTCOMES (BROKER_FAILED + 1)
+#define OUTCOMES (BROKER_FULL + 1)
 
 /* Whom to tell what became of the messages of one admission or publication. */
 struct ticket {

@@ -8,6 +8,13 @@ const char *const refusal_names[REFUSAL_KINDS] = {
     "future", "publisher", "signature", "unverifiable",
 };
 
+int32_t refusal_outcome(refusal kind)
+{
+    if (kind == REFUSAL_PUBLISHER)
+        return BROKER_DENIED;
+    return kind == REFUSAL_UNVERIFIABLE ? BROKER_UNVERIFIABLE : BROKER_REJECTED;
+}
+
 const char *policy_decode(broker_bytes raw, broker_msg *m, refusal *kind)
 {
     const char *why;

@@ -35,6 +35,7 @@ typedef enum refusal {
     REFUSAL_KINDS
 } refusal;
 extern const char *const refusal_names[REFUSAL_KINDS];
+int32_t refusal_outcome(refusal kind); /* BROKER_REJECTED and its kin */
 
 /* Decode raw into *m. NULL, or why it is no message. */
 const char *policy_decode(broker_bytes raw, broker_msg *m, refusal *kind);

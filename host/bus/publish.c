@@ -145,7 +145,7 @@ static void batch_sign(job *j)
         m->m.raw = raw;
         m->m.flags |= BROKER_MSG_VERIFIED;
         if (why != NULL) {
-            m->outcome = BROKER_REJECTED;
+            m->outcome = refusal_outcome(kind);
             m->reason = why;
             metric_add(b->refusals[kind], 1);
         }

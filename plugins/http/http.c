@@ -99,12 +99,6 @@ static void accept_message(post *p, const broker_msg *m)
     sb_done(&id);
 }
 
-/* An outcome carries no finer code, but each reason names the setting or the resource. */
-static bool names(const char *reason, const char *what)
-{
-    return strstr(reason, what) != NULL;
-}
-
 static void on_published(void *arg, const broker_msg *m, const broker_outcome *outcome)
 {
     post *p = arg;
@@ -120,16 +114,15 @@ static void on_published(void *arg, const broker_msg *m, const broker_outcome *o
     case BROKER_EQUIVOCATION:
         refuse(p, 409, why != NULL ? why : "another message with this id is stored already");
         return;
+    case BROKER_DENIED:
+        refuse(p, 403, why != NULL ? why : "the node's policy does not allow it");
+        return;
     case BROKER_REJECTED:
-        if (why == NULL)
-            why = "the message was refused";
-        refuse(p, names(why, "validation.publish") || names(why, "validation.allow") ? 403 : 400,
-               why);
+        refuse(p, 400, why != NULL ? why : "the message was refused");
         return;
     default:
-        if (why == NULL)
-            why = "the message could not be stored";
-        refuse(p, names(why, "disk") || names(why, "space") ? 507 : 503, why);
+        refuse(p, outcome->code == BROKER_FULL ? 507 : 503,
+               why != NULL ? why : "the message could not be stored");
     }
 }
 

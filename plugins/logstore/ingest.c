@@ -29,7 +29,7 @@ struct ingest {
     gathered *open;    /* being filled */
     gathered *writing; /* on the worker, or NULL */
     gathered *spare;
-    broker_metric *outcomes[BROKER_FAILED + 1], *commit_seconds, *commit_messages, *unsynced,
+    broker_metric *outcomes[BROKER_FULL + 1], *commit_seconds, *commit_messages, *unsynced,
         *disk_free;
     broker_timer *timer;
     bool well, tending;
@@ -179,6 +179,7 @@ static void metrics_make(ingest *in)
         [BROKER_EQUIVOCATION] = "outcome=\"equivocation\"",
         [BROKER_REJECTED] = "outcome=\"rejected\"",
         [BROKER_FAILED] = "outcome=\"failed\"",
+        [BROKER_FULL] = "outcome=\"full\"",
     };
     static const double seconds[] = {0.001, 0.002, 0.004, 0.008, 0.016,
                                      0.032, 0.064, 0.128, 0.5,   2};

@@ -7,8 +7,6 @@
 #include "logstore.h"
 #include "streamr/streamr.h"
 
-#include <errno.h>
-
 #define ADMIT_MAX    1024u
 #define REJECTED_MAX 1000u
 
@@ -29,6 +27,7 @@ typedef struct upload {
     size_t at, n_frames, cap;
     uint64_t index;   /* of frames[at] in the body */
     uint64_t waiting; /* admitted, without an outcome */
+    bool full;        /* failed, for want of room */
     bool stopped;     /* the bus was full: on_room() goes on */
     bool ended;       /* the body is over, or broken */
     bool aborted;
@@ -86,20 +85,13 @@ static void totals(const upload *u, sb *out)
     sb_putc(out, '}');
 }
 
-/* Not just "disk" or "space": the sentence names files. */
-static bool is_full(const char *why)
-{
-    return strstr(why, "the disk is full") != NULL || strstr(why, strerror(ENOSPC)) != NULL ||
-           strstr(why, strerror(EDQUOT)) != NULL;
-}
-
 static void finish(upload *u)
 {
     sb body = SB_INIT;
     uint32_t status = 200;
 
     if (u->failed != 0)
-        status = is_full(u->failure.data) ? 507 : 503;
+        status = u->full ? 507 : 503;
     else if (u->broken != NULL)
         status = 400;
     totals(u, &body);
@@ -131,8 +123,10 @@ static void on_done(void *arg, const broker_outcome *outcomes, size_t n)
         case BROKER_DUPLICATE:
             u->duplicates++;
             break;
+        case BROKER_FULL:
         case BROKER_FAILED:
             u->failed++;
+            u->full = outcomes[i].code == BROKER_FULL;
             sb_clear(&u->failure);
             sb_puts(&u->failure, outcomes[i].reason != NULL ? outcomes[i].reason : "not stored");
             break;

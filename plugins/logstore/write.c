@@ -4,6 +4,7 @@
 
 #include "streamr/streamr.h"
 
+#include <errno.h>
 #include <sys/statvfs.h>
 
 #define SWEEP_NS 60000000000ull
@@ -282,8 +283,16 @@ static bool run(write_run *w, const broker_msg *const *msgs, broker_outcome *out
     return true;
 }
 
+/* RocksDB says it in words only; and not just "disk" or "space": they may be in a path. */
+static bool is_full(const char *why)
+{
+    return strstr(why, "the disk is full") != NULL || strstr(why, strerror(ENOSPC)) != NULL ||
+           strstr(why, strerror(EDQUOT)) != NULL;
+}
+
 void store_write(store *s, const broker_msg *const *msgs, broker_outcome *outcomes, size_t n)
 {
+    int32_t failure;
     write_run w = {.s = s, .n_slots = 16};
     bool ok;
 
@@ -298,9 +307,10 @@ void store_write(store *s, const broker_msg *const *msgs, broker_outcome *outcom
     ok = run(&w, msgs, outcomes, n);
     if (!ok)
         sb_append(&s->reason, w.why.data, w.why.len);
+    failure = !ok && is_full(s->reason.data) ? BROKER_FULL : BROKER_FAILED;
     for (size_t i = 0; i < n; i++) {
         if (!ok)
-            outcomes[i] = (broker_outcome){BROKER_FAILED, 0, s->reason.data};
+            outcomes[i] = (broker_outcome){failure, 0, s->reason.data};
         else if (outcomes[i].code == 0)
             outcomes[i].code = BROKER_STORED;
     }

@@ -386,7 +386,7 @@ Test(store, a_full_disk_does_not_keep_retention_from_making_room)
     s = store_open(&o, &why);
     cr_assert_not_null(s, "%s", why.data);
     make(clock_wall_ms(), "{}", BROKER_CONTENT_JSON, &bytes, &m);
-    cr_assert_eq(write_one(s, &m), BROKER_FAILED);
+    cr_assert_eq(write_one(s, &m), BROKER_FULL);
     cr_assert_not(store_is_well(s, NULL));
     cr_assert_lt(tables_bytes(path), 256 * 1024);
     sb_done(&bytes);
@@ -404,7 +404,7 @@ Test(store, is_well_again_without_a_write_once_the_disk_has_room)
 
     s->min_free_bytes = UINT64_MAX;
     make(1700000000000, "{}", BROKER_CONTENT_JSON, &bytes, &m);
-    cr_assert_eq(write_one(s, &m), BROKER_FAILED);
+    cr_assert_eq(write_one(s, &m), BROKER_FULL);
     store_tend(s);
     cr_assert_not(store_is_well(s, NULL), "there is no room yet");
     s->min_free_bytes = 0;

@@ -224,7 +224,7 @@ typedef struct broker_sub broker_sub;
 
 /* What became of one message. */
 typedef struct broker_outcome {
-    int32_t     code;      /* BROKER_STORED ... BROKER_FAILED                     */
+    int32_t     code;      /* BROKER_STORED ... BROKER_FULL                       */
     uint32_t    reserved;
     const char *reason;    /* NULL, or one sentence; borrowed until the call ends */
 } broker_outcome;
@@ -233,10 +233,12 @@ typedef struct broker_outcome {
 #define BROKER_DUPLICATE     2  /* was there already, byte for byte                 */
 #define BROKER_VARIANT       3  /* there already with the same signed payload       */
 #define BROKER_EQUIVOCATION  4  /* the publisher signed two contents for one id     */
-#define BROKER_REJECTED      5  /* malformed, badly signed, not allowed             */
+#define BROKER_REJECTED      5  /* malformed, badly signed, misplaced, out of date  */
 #define BROKER_UNVERIFIABLE  6  /* the signature cannot be checked here             */
 #define BROKER_NO_STORE      7  /* delivered, but nobody stores this stream part    */
 #define BROKER_FAILED        8  /* our side failed; sending it again may succeed    */
+#define BROKER_DENIED        9  /* this publisher may not, by the node's policy     */
+#define BROKER_FULL         10  /* our side has no room; again when somebody made some */
 
 /* [loop] Up to n messages in arrival order. Return how many were taken, 0..n.
  * Taking fewer pauses the subscription until bus->resume(). */
