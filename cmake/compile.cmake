@@ -5,7 +5,7 @@ add_compile_options(-Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmi
 add_compile_options($<$<CONFIG:Release>:-fstack-protector-strong> $<$<CONFIG:Release>:-g1>
     "$<$<CONFIG:Release>:SHELL:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2>")
 add_compile_options("SHELL:-include ${CMAKE_SOURCE_DIR}/lib/base/banned.h")
-add_link_options(LINKER:-z,relro,-z,now)
+add_link_options(LINKER:-z,relro,-z,now LINKER:--build-id=sha1)
 if(LOGSTORE_SANITIZE)
     add_compile_options(-fsanitize=${LOGSTORE_SANITIZE} -fno-sanitize-recover=all)
     add_link_options(-fsanitize=${LOGSTORE_SANITIZE})

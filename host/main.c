@@ -1,12 +1,10 @@
 /* main -- command line of the daemon. */
 #include "crash.h"
 #include "node.h"
+#include "version.h"
 
-#include <broker/plugin.h>
 #include <getopt.h>
 #include <jansson.h>
-#include <openssl/crypto.h>
-#include <uv.h>
 
 extern char **environ;
 
@@ -37,9 +35,11 @@ static const struct option options[] = {
 
 static void version_print(void)
 {
-    printf("logstore-broker %s\nplugin ABI %u.%u\nlibuv %s, jansson %s, %s\n", LOGSTORE_VERSION,
-           BROKER_ABI_MAJOR, BROKER_ABI_MINOR, uv_version_string(), jansson_version_str(),
-           OpenSSL_version(OPENSSL_VERSION));
+    sb out = SB_INIT;
+
+    version_describe(&out);
+    fputs(out.data, stdout);
+    sb_done(&out);
 }
 
 /* Exit status for one that only looks at the configuration. */

@@ -119,5 +119,12 @@ class Zoo(unittest.TestCase):
             self.assertIn(sentence, node.said())
 
 
+class Version(unittest.TestCase):
+    def test_it_names_the_build_as_the_linker_did(self):
+        said = subprocess.run([program("logstore-broker"), "--version"], capture_output=True, text=True).stdout
+        notes = subprocess.run(["readelf", "-n", program("logstore-broker")], capture_output=True, text=True).stdout
+        self.assertIn("\nbuild %s\n" % notes.split("Build ID: ")[1].split()[0], said)
+
+
 if __name__ == "__main__":
     unittest.main()
