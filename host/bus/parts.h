@@ -88,7 +88,7 @@ struct bus {
     uv_mutex_t publish_lock;
     publication *publish_head, **publish_tail; /* under publish_lock */
     loop_call publish_call;
-    chain **chains;
+    chain **chains, *oldest_chain, *newest_chain;
     size_t n_chains;
 
     metric *outcomes[OUTCOMES], *refusals[REFUSAL_KINDS];

@@ -1,7 +1,8 @@
 /* publish -- messages this node writes: numbered on the loop, signed on workers.
  *
- * One chain a stream part and process start: each message refers to the one before
- * it, so subscribers notice a gap. */
+ * One chain a stream part and process start, beside those that callers name: each
+ * message refers to the one before it, so subscribers notice a gap. A chain that was not
+ * used for long is forgotten; its next message begins it anew. */
 #include "bus/parts.h"
 
 #include "eth/eth.h"
@@ -10,13 +11,18 @@
 #define CHAIN_SLOTS  4096u
 #define CHAINS_MAX   65536u /* a stranger may name any stream */
 #define CHAIN_ID_LEN 20
+#define CHAIN_ID_MAX 256
 
 struct chain {
     struct chain *next;
+    struct chain *older, *newer; /* by use */
+    chain **slot;
     char *stream;
     size_t stream_len;
     uint32_t partition;
-    char id[CHAIN_ID_LEN];
+    bool named; /* by a caller */
+    char *id;
+    size_t id_len;
     bool has_last;
     int64_t last_ms;
     int32_t last_sequence;
@@ -29,6 +35,7 @@ struct publication {
     int64_t timestamp_ms;
     sb stream; /* normalised */
     sb key;
+    sb chain; /* empty: the node's own */
     sb content;
 };
 
@@ -36,36 +43,96 @@ static void publication_free(publication *p)
 {
     sb_done(&p->stream);
     sb_done(&p->key);
+    sb_done(&p->chain);
     sb_done(&p->content);
     free(p);
 }
 
 /* ---- chains ---- */
 
-static chain *chain_of(bus *b, const publication *p, uint32_t partition)
+/* Put c at the newest end. */
+static void chain_use(bus *b, chain *c)
+{
+    if (b->newest_chain == c)
+        return;
+    if (c->newer != NULL) { /* it is in the list */
+        c->newer->older = c->older;
+        *(c->older != NULL ? &c->older->newer : &b->oldest_chain) = c->newer;
+    }
+    c->older = b->newest_chain;
+    c->newer = NULL;
+    *(c->older != NULL ? &c->older->newer : &b->oldest_chain) = c;
+    b->newest_chain = c;
+}
+
+static void chain_free(chain *c)
+{
+    free(c->stream);
+    free(c->id);
+    free(c);
+}
+
+static void oldest_forget(bus *b)
+{
+    chain *c = b->oldest_chain, **at = c->slot;
+
+    while (*at != c)
+        at = &(*at)->next;
+    *at = c->next;
+    b->oldest_chain = c->newer;
+    c->newer->older = NULL; /* there are CHAINS_MAX of them */
+    b->n_chains--;
+    chain_free(c);
+}
+
+static void id_make(char id[CHAIN_ID_LEN])
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    chain **slot =
-        &b->chains[(hash_bytes(p->stream.data, p->stream.len) + partition) % CHAIN_SLOTS];
     uint8_t random[CHAIN_ID_LEN];
-    chain *c;
 
-    for (c = *slot; c != NULL; c = c->next)
-        if (c->partition == partition && c->stream_len == p->stream.len &&
-            memcmp(c->stream, p->stream.data, p->stream.len) == 0)
-            return c;
-    if (b->n_chains == CHAINS_MAX)
-        return NULL;
-    c = must_alloc(sizeof *c);
-    c->stream = must_strndup(p->stream.data, p->stream.len);
-    c->stream_len = p->stream.len;
-    c->partition = partition;
     random_bytes(random, sizeof random);
     for (size_t i = 0; i < sizeof random; i++)
-        c->id[i] = letters[random[i] % (sizeof letters - 1)];
-    c->next = *slot;
-    *slot = c;
-    b->n_chains++;
+        id[i] = letters[random[i] % (sizeof letters - 1)];
+}
+
+static bool chain_is(const chain *c, const publication *p, uint32_t partition)
+{
+    return c->partition == partition && c->stream_len == p->stream.len &&
+           memcmp(c->stream, p->stream.data, p->stream.len) == 0 &&
+           c->named == (p->chain.len != 0) &&
+           (!c->named ||
+            (c->id_len == p->chain.len && memcmp(c->id, p->chain.data, c->id_len) == 0));
+}
+
+static chain *chain_of(bus *b, const publication *p, uint32_t partition)
+{
+    uint64_t hash = hash_bytes(p->stream.data, p->stream.len) + partition;
+    chain **slot, *c;
+
+    if (p->chain.len != 0)
+        hash += hash_bytes(p->chain.data, p->chain.len);
+    slot = &b->chains[hash % CHAIN_SLOTS];
+    for (c = *slot; c != NULL; c = c->next)
+        if (chain_is(c, p, partition))
+            break;
+    if (c == NULL) {
+        if (b->n_chains == CHAINS_MAX)
+            oldest_forget(b);
+        c = must_alloc(sizeof *c);
+        c->stream = must_strndup(p->stream.data, p->stream.len);
+        c->stream_len = p->stream.len;
+        c->partition = partition;
+        c->named = p->chain.len != 0;
+        c->id_len = c->named ? p->chain.len : CHAIN_ID_LEN;
+        c->id = c->named ? must_strndup(p->chain.data, p->chain.len) : must_alloc(CHAIN_ID_LEN);
+        if (!c->named)
+            id_make(c->id);
+        c->slot = slot;
+        c->next = *slot;
+        *slot = c;
+        b->n_chains++;
+    }
+    chain_use(b, c);
     return c;
 }
 
@@ -85,7 +152,7 @@ static const char *chain_advance(chain *c, int64_t wanted_ms, broker_msg *m)
         m->sequence = at == c->last_ms ? c->last_sequence + 1 : 0;
     }
     m->timestamp_ms = at;
-    m->chain = (broker_str){c->id, sizeof c->id};
+    m->chain = (broker_str){c->id, c->id_len};
     c->has_last = true;
     c->last_ms = at;
     c->last_sequence = m->sequence;
@@ -107,7 +174,7 @@ static uint32_t partition_of(bus *b, const publication *p)
 /* Copies of what a message points to until it is encoded. */
 typedef struct draft {
     publication *publication;
-    char chain[CHAIN_ID_LEN];
+    char chain[CHAIN_ID_MAX];
 } draft;
 
 typedef struct signing {
@@ -174,18 +241,18 @@ static const char *draft_fill(bus *b, publication *p, draft *d, msg *m)
     known = bus_partitions(b, (broker_str){p->stream.data, p->stream.len});
     if (partition >= (known != 0 ? known : STREAMR_PARTITIONS))
         return "the stream has no such partition";
+    if (p->chain.len > CHAIN_ID_MAX)
+        return "the message chain id is longer than 256 bytes";
     c = chain_of(b, p, partition);
-    if (c == NULL)
-        return "this node publishes to too many streams already (65536 since it started)";
     m->m = (broker_msg){.size = sizeof m->m};
     why = chain_advance(c, p->timestamp_ms, &m->m);
     if (why != NULL)
         return why;
-    memcpy(d->chain, c->id, sizeof d->chain);
+    memcpy(d->chain, c->id, c->id_len);
     d->publication = p;
     m->m.stream = (broker_str){p->stream.data, p->stream.len};
     m->m.partition = partition;
-    m->m.chain = (broker_str){d->chain, sizeof d->chain};
+    m->m.chain = (broker_str){d->chain, c->id_len};
     m->m.body = BROKER_BODY_CONTENT;
     m->m.content_type = (uint8_t)p->content_type;
     m->m.signature_type = BROKER_SIGNATURE_SECP256K1;
@@ -271,6 +338,7 @@ broker_rc bus_publish(bus *b, ledger *owner, const broker_publication *what)
     p->timestamp_ms = what->timestamp_ms;
     streamr_stream_id_normalise(what->stream.ptr, what->stream.len, &p->stream);
     sb_append(&p->key, what->key.ptr, what->key.len);
+    sb_append(&p->chain, what->chain.ptr, what->chain.len);
     sb_append(&p->content, what->content.ptr, what->content.len);
     uv_mutex_lock(&b->publish_lock);
     first = b->publish_head == NULL;
@@ -300,8 +368,7 @@ void publish_done(bus *b)
             chain *c = b->chains[i];
 
             b->chains[i] = c->next;
-            free(c->stream);
-            free(c);
+            chain_free(c);
         }
     free(b->chains);
     uv_mutex_destroy(&b->publish_lock);

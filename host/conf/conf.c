@@ -10,6 +10,9 @@
 
 extern const char conf_schema[];
 
+/* Keys of a plugin's section that are the host's. */
+static const char *const host_keys[] = {"module", "enabled", "apiAuthentication"};
+
 struct conf {
     json_doc *doc;
     sb touched; /* "pointer\tVARIABLE\n" of what the environment set */
@@ -210,16 +213,41 @@ bool conf_check_plugin(conf *c, const conf_plugin *plugin, const char *schema, s
     sb at = SB_INIT, what = SB_INIT;
     bool ok;
 
-    /* The host's own two keys are not the plugin's business. */
-    json_object_del(plugin->section, "module");
-    json_object_del(plugin->section, "enabled");
+    json_t *own[COUNT_OF(host_keys)];
+
+    /* The host's own keys are not the plugin's business. */
+    for (size_t i = 0; i < COUNT_OF(host_keys); i++) {
+        own[i] = json_incref(json_object_get(plugin->section, host_keys[i]));
+        json_object_del(plugin->section, host_keys[i]);
+    }
     sb_printf(&at, "/plugins/%s", plugin->key);
     sb_printf(&what, "plugin '%s'", plugin->key);
     ok = check(c, schema != NULL ? schema : "{\"type\":\"object\",\"additionalProperties\":false}",
                what.data, at.data, plugin->section, why);
+    for (size_t i = 0; i < COUNT_OF(host_keys); i++)
+        if (own[i] != NULL)
+            json_object_set_new(plugin->section, host_keys[i], own[i]);
     sb_done(&at);
     sb_done(&what);
     return ok;
+}
+
+json_t *conf_plugin_settings(const conf_plugin *plugin)
+{
+    json_t *copy = json_copy(plugin->section);
+
+    for (size_t i = 0; i < COUNT_OF(host_keys); i++)
+        json_object_del(copy, host_keys[i]);
+    return copy;
+}
+
+json_t *conf_plugin_keys(conf *c, const conf_plugin *plugin)
+{
+    json_t *own = json_object_get(plugin->section, "apiAuthentication");
+    json_t *keys = own != NULL ? json_object_get(own, "keys")
+                               : json_at(conf_root(c), "apiAuthentication.keys");
+
+    return json_array_size(keys) != 0 ? json_incref(keys) : NULL;
 }
 
 char *conf_shared(conf *c, const char *path)
@@ -248,11 +276,16 @@ static void mask(json_t *root, const char *path)
 
 char *conf_dump(conf *c)
 {
-    json_t *copy = json_deep_copy(conf_root(c));
+    json_t *copy = json_deep_copy(conf_root(c)), *section;
+    const char *name;
     char *text;
 
     mask(copy, "client.auth.privateKey");
     mask(copy, "apiAuthentication.keys");
+    json_object_foreach(json_object_get(copy, "plugins"), name, section)
+    {
+        mask(section, "apiAuthentication.keys");
+    }
     text = json_dumps(copy, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
     json_decref(copy);
     return text;

@@ -25,7 +25,7 @@ json_t *conf_root(conf *c); /* borrowed */
 typedef struct conf_plugin {
     char *key;       /* "logStore"                                            */
     char *module;    /* file given by `module`, or NULL: key in lower case    */
-    json_t *section; /* borrowed; without module, enabled                   */
+    json_t *section; /* borrowed; with the keys that are the host's           */
 } conf_plugin;
 size_t conf_plugins(conf *c, conf_plugin **out); /* free with conf_plugins_free */
 void conf_plugins_free(conf_plugin *plugins, size_t n);
@@ -33,6 +33,11 @@ void conf_plugins_free(conf_plugin *plugins, size_t n);
 /* Check a plugin's section against its own schema text and fill in defaults. False:
  * problems in *why, in the form of conf_load. schema NULL: no settings are taken. */
 bool conf_check_plugin(conf *c, const conf_plugin *plugin, const char *schema, sb *why);
+/* What of its section a plugin may see. A new reference. */
+json_t *conf_plugin_settings(const conf_plugin *plugin);
+/* The API keys of a plugin's own listeners: of its section, or else of the root. A new
+ * reference to an array of texts, or NULL: none is asked for. */
+json_t *conf_plugin_keys(conf *c, const conf_plugin *plugin);
 
 /* What a plugin may see of the rest: JSON text of "mode", "validation",
  * "apiAuthentication" (without the keys), "client.network"; NULL for all else. The

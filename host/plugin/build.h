@@ -38,7 +38,8 @@ typedef struct build {
     void *dl;
     const broker_plugin_table *table;
     void *self;
-    json_t *section; /* its configuration, borrowed from conf */
+    json_t *section; /* its configuration, without the host's keys */
+    json_t *keys;    /* API keys of its own listeners, or NULL */
     ledger ledger;
     lane *lanes[BUILD_LANES]; /* made on first use; under lock */
     broker_timer *timers;     /* [loop] */
@@ -72,6 +73,7 @@ extern const broker_config service_config;
 extern const broker_bus service_bus;
 extern const broker_transport service_transport;
 extern const broker_http service_http;
+extern const broker_access service_access;
 extern const broker_work service_work;
 extern const broker_metrics service_metrics;
 extern const broker_registry service_registry;

@@ -65,7 +65,7 @@ static const struct {
     {BROKER_ID_broker_transport, &service_transport}, {BROKER_ID_broker_http, &service_http},
     {BROKER_ID_broker_work, &service_work},           {BROKER_ID_broker_metrics, &service_metrics},
     {BROKER_ID_broker_registry, &service_registry},   {BROKER_ID_broker_sign, &service_sign},
-    {BROKER_ID_broker_node, &service_node},
+    {BROKER_ID_broker_access, &service_access},       {BROKER_ID_broker_node, &service_node},
 };
 
 static const void *host_service(broker_ctx *ctx, const char *id)
@@ -252,6 +252,8 @@ static void build_free(build *b)
     for (size_t i = 0; i < b->n_texts; i++)
         free(b->texts[i]);
     free(b->texts);
+    json_decref(b->section);
+    json_decref(b->keys);
     free(b->data_dir);
     free(b->why);
     free(b->state_why);
@@ -358,7 +360,8 @@ plugin *loader_load(loader *l, const conf_plugin *wanted, sb *why)
     }
     if (!conf_check_plugin(l->parts->conf, wanted, b->table->config_schema, why))
         goto done;
-    b->section = wanted->section;
+    b->section = conf_plugin_settings(wanted);
+    b->keys = conf_plugin_keys(l->parts->conf, wanted);
     p = must_alloc(sizeof *p);
     p->next = l->last;
     TAKE(p->build, b);

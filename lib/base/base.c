@@ -319,6 +319,16 @@ __attribute__((constructor)) static void hash_key_draw(void)
 }
 
 /* SipHash-1-3 (Aumasson and Bernstein), as Rust and Python use it for tables. */
+bool same_secret(const char *secret, const char *shown, size_t len)
+{
+    size_t secret_len = strlen(secret);
+    unsigned differ = secret_len != len;
+
+    for (size_t i = 0; i < len; i++)
+        differ |= (unsigned)(secret[secret_len != 0 ? i % secret_len : 0] ^ shown[i]);
+    return differ == 0;
+}
+
 uint64_t hash_bytes(const void *bytes, size_t len)
 {
     uint64_t a = hash_key[0] ^ 0x736f6d6570736575u, b = hash_key[1] ^ 0x646f72616e646f6du;

@@ -106,6 +106,10 @@ bool utf8_ok(const void *bytes, size_t len);
 /* A whole decimal integer, optional '-', nothing after it. */
 bool parse_i64(const char *s, size_t len, int64_t *out);
 
+/* Whether what a client showed is the secret, in a time that does not tell how much of it is
+ * right. */
+bool same_secret(const char *secret, const char *shown, size_t len);
+
 /* 64-bit keyed hash for tables that strangers can fill; the key is drawn once a
  * process. */
 uint64_t hash_bytes(const void *bytes, size_t len);

@@ -25,6 +25,7 @@ struct broker_body probe_body;
 struct broker_intake probe_intake;
 struct broker_route probe_route;
 struct broker_http probe_http;
+struct broker_access probe_access;
 struct broker_peer_calls probe_peer_calls;
 struct broker_net_options probe_net_options;
 struct broker_net probe_net;

@@ -307,6 +307,41 @@ static void on_published(void *arg, const broker_msg *msg, const broker_outcome 
     on_done(arg, outcome, 1);
 }
 
+static void on_published_in_named_chain(void *arg, const broker_msg *msg,
+                                        const broker_outcome *outcome)
+{
+    cr_assert_not_null(msg, "%s", outcome->reason);
+    cr_assert_eq(msg->chain.len, 6);
+    cr_assert_eq(memcmp(msg->chain.ptr, "client", 6), 0);
+    cr_assert_eq((msg->flags & BROKER_MSG_HAS_PREV) != 0, ((rig *)arg)->n_outcomes > 1,
+                 "the chain of a caller begins by itself");
+    on_done(arg, outcome, 1);
+}
+
+Test(bus, publications_of_a_named_chain_follow_each_other_alone)
+{
+    static rig r;
+    broker_publication what = {
+        .size = sizeof what,
+        .stream = {STREAM, strlen(STREAM)},
+        .content = {(const uint8_t *)"{\"n\":1}", 7},
+        .done = on_published,
+        .arg = &r,
+    };
+
+    rig_start(&r, 100, BROKER_SUB_DURABLE);
+    r.wanted = 3;
+    cr_assert_eq(bus_publish(r.bus, &r.ledger, &what), BROKER_OK);
+    what.chain = (broker_str){"client", 6};
+    what.done = on_published_in_named_chain;
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(bus_publish(r.bus, &r.ledger, &what), BROKER_OK);
+    loop_run(r.loop);
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(r.outcomes[i], BROKER_STORED, "%s", r.reasons[i]);
+    rig_stop(&r);
+}
+
 Test(bus, published_messages_are_signed_and_chained)
 {
     static rig r;

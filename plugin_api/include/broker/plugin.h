@@ -294,6 +294,8 @@ typedef struct broker_publication {
     uint32_t     partition;       /* or BROKER_ALL_PARTITIONS: by key, else partition 0 */
     uint32_t     content_type;    /* BROKER_CONTENT_*                                   */
     broker_str   key;             /* partition key, hashed as the Streamr SDK does      */
+    broker_str   chain;           /* message chain id, up to 256 bytes; empty: the one
+                                   * of this node and stream part                      */
     int64_t      timestamp_ms;    /* 0: now                                             */
     broker_bytes content;
     /* [loop] Once. msg is NULL when the message could not be made. May be NULL.
@@ -427,6 +429,10 @@ typedef struct broker_intake {
     /* [loop] The client left or broke the rules before the end. The request must
      * still be ended by reply(), which then goes nowhere. */
     void (*on_abort)(void *self, broker_req *req);
+    /* [loop] A swap is near and no more of the body comes: write what the next build's
+     * resume_req() needs, free what belongs to the request and forget it. BROKER_AGAIN:
+     * something of it is still in flight; asked again. NULL: the swap waits for the end. */
+    broker_rc (*save)(void *self, broker_req *req, broker_writer *out);
 } broker_intake;
 
 typedef struct broker_route {
@@ -438,8 +444,11 @@ typedef struct broker_route {
     uint64_t    max_body;          /* bytes; longer is answered 413. 0: no body     */
     void       *self;
     void      (*on_req)(void *self, broker_req *req);                  /* [loop] */
-    /* [loop] Continue a body saved by another build. May be NULL. */
+    /* [loop] Continue a body saved by another build. May be NULL: the answer is cut. */
     broker_rc (*resume_body)(void *self, broker_bytes saved, broker_body *out);
+    /* [loop] Continue a request whose body another build was reading (intake->save): as
+     * on_req(), with what was saved. May be NULL: the request is answered 503. */
+    void      (*resume_req)(void *self, broker_req *req, broker_bytes saved);
 } broker_route;
 
 #define BROKER_ROUTE_PUBLIC (1u << 0)   /* served without authentication           */
@@ -465,13 +474,30 @@ typedef struct broker_http {
      * afterwards req is valid for wake() only, until close(). Harmless when the
      * client has left. */
     void (*reply)(broker_req *req, const broker_response *response);
+    /* stream() while the body is being read: reading goes on beside the answer, up to the
+     * last part; reply() ends it. */
     void (*stream)(broker_req *req, const broker_response *response, const broker_body *body);
     void (*wake)(broker_req *req);                                     /* [any]  */
 } broker_http;
 
+/* ---- Service: API keys -----------------------------------------------------
+ * For listeners of a plugin's own. `apiAuthentication` of the plugin's section counts,
+ * or else that of the root; a plugin never sees a key. (Routes of broker.http/1 are
+ * behind the keys anyway.) */
+#define BROKER_ID_broker_access "broker.access/1"
+typedef struct broker_access {
+    uint32_t size;
+    uint32_t reserved;
+    int32_t   (*required)(broker_ctx *ctx);                  /* [any] 1: a key must be shown */
+    broker_rc (*check)(broker_ctx *ctx, broker_str key);     /* [any] OK or BROKER_EDENIED   */
+} broker_access;
+
 /* ---- Service: sockets ------------------------------------------------------
  * TCP, TLS and WebSocket, both roles. The host owns every socket, so that
- * connections outlive a build. All [loop]. */
+ * connections outlive a build: what a build leaves open when it is quiet stays open and
+ * unread until start() of the next build has returned. That build takes listeners over
+ * by listen() and connections by adopt(); the rest is closed (WebSocket code 1012).
+ * All [loop]. */
 #define BROKER_ID_broker_net "broker.net/1"
 typedef struct broker_conn broker_conn;
 typedef struct broker_listener broker_listener;
@@ -503,7 +529,12 @@ typedef struct broker_net_options {
     uint32_t    low_water;         /* bytes                                          */
     uint32_t    high_water;        /* bytes queued at which send() says BROKER_AGAIN */
     uint32_t    connect_timeout_ms;
-    uint32_t    ping_ms;           /* WebSocket ping when idle; 0: never             */
+    uint32_t    ping_ms;           /* WebSocket ping after so long without traffic;
+                                    * 0: never                                       */
+    uint32_t    silence_ms;        /* closed when nothing came for so long after a
+                                    * ping; 0: never                                 */
+    uint32_t    max_connections;   /* listener: more are closed at once; 0: 1000     */
+    uint32_t    reserved;
     const char *path;              /* WebSocket client: request target               */
     const char *protocol;          /* WebSocket subprotocol, or NULL                 */
     const char *tls_cert_file;     /* listener                                       */
@@ -514,8 +545,10 @@ typedef struct broker_net_options {
 typedef struct broker_net {
     uint32_t size;
     uint32_t reserved;
-    /* accepted() is asked for each new connection: fill in *calls, or return an error
-     * to close it. target is the request target of a WebSocket. */
+    /* accepted() is asked for each new connection: fill in *calls and return BROKER_OK,
+     * or refuse it: a WebSocket (after its request; target is the request target) with the
+     * HTTP status returned, 400 to 599, all else by closing it. on_open() follows.
+     * A listener of the build before on the same host and port is taken over. */
     broker_rc (*listen)(broker_ctx *ctx, const broker_net_options *opt,
                         broker_rc (*accepted)(void *self, broker_conn *conn, broker_str target,
                                               broker_peer_calls *calls),
@@ -536,8 +569,15 @@ typedef struct broker_net {
     void      (*resume)(broker_conn *conn);
     size_t    (*queued)(broker_conn *conn);
     broker_str (*address)(broker_conn *conn);
-    /* Sends what is queued first; code is the WebSocket close code, or 0. */
+    /* Sends what is queued first; code is the WebSocket close code, or 0. on_close()
+     * follows, later. */
     void      (*close)(broker_conn *conn, int32_t code, const char *why);
+    /* A number for the state blob; never used twice while the process lives. */
+    uint64_t  (*id)(broker_conn *conn);
+    /* Take over a connection of the build before. Its callbacks may follow as soon as
+     * start() has returned. BROKER_EGONE: it has ended meanwhile. */
+    broker_rc (*adopt)(broker_ctx *ctx, uint64_t id, const broker_peer_calls *calls,
+                       broker_conn **out);
 } broker_net;
 
 /* ---- Service: HTTP client -------------------------------------------------- */
@@ -672,13 +712,16 @@ typedef struct broker_plugin_table {
      * quiesce() wrote, or empty on a first start. */
     broker_rc (*start)(void *self, broker_bytes state);
     /* [loop] A swap or a stop is near; traffic still flows. Do the slow part
-     * now (flush, compact a log). BROKER_AGAIN: not ready, ask again. May be
+     * now (flush, compact a log). BROKER_AGAIN: not ready, ask again. What follows may
+     * be given up: then traffic flows on and prepare() comes again some day. May be
      * NULL. */
     broker_rc (*prepare)(void *self);
     /* [loop] Traffic is held back. Finish what is running, close resources,
      * write what the next build needs. BROKER_AGAIN: not finished, ask again; what
-     * was written so far is dropped. After BROKER_OK the next call is destroy(), or
-     * start() with this very state if the next build did not come up. */
+     * was written so far is dropped. Close nothing before you can return BROKER_OK: as
+     * long as you say AGAIN the host may give up, and the build runs on. After BROKER_OK
+     * (all that was registered is gone by then) the next call is destroy(), or start()
+     * with this very state if the next build did not come up. */
     broker_rc (*quiesce)(void *self, broker_writer *state);
     /* [loop] Free everything. No callback comes after this one returns. */
     void (*destroy)(void *self);
