@@ -1,4 +1,5 @@
 /* main -- command line of the daemon. */
+#include "command.h"
 #include "crash.h"
 #include "node.h"
 #include "version.h"
@@ -15,6 +16,11 @@ static const char help[] =
     "CONFIG is a JSON file; without it $LOGSTORE_BROKER_CONFIG, then\n"
     "~/.logstore/config/default.json, then /etc/logstore-broker/config.json.\n"
     "Settings can be overridden by LOGSTORE__BROKER__... in the environment.\n"
+    "\n"
+    "Of a node that runs with CONFIG, through its admin socket:\n"
+    "  swap PLUGIN [FILE]     change a plugin's build while traffic flows\n"
+    "  enable PLUGIN [FILE], disable PLUGIN, reload, plugins\n"
+    "  (logstore-broker COMMAND --help says more)\n"
     "\n"
     "  --check          say whether the configuration is valid; start nothing\n"
     "  --dump-config    print the effective configuration, secrets masked\n"
@@ -80,6 +86,8 @@ int main(int argc, char **argv)
     sb why = SB_INIT;
     conf *c;
 
+    if (argc > 1 && command_is(argv[1]))
+        return command_run(argc - 1, argv + 1);
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == HELP) {
             fputs(help, stdout);

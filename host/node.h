@@ -17,6 +17,11 @@ int node_run(conf *c);
 /* Load every plugin, check its configuration against its schema, start nothing. False:
  * problems, one a line, in *why. */
 bool node_check(conf *c, sb *why);
+/* Whether a build of a plugin, in file or, when NULL, where the configuration says, would be
+ * accepted: loads it, checks its configuration, calls create() and destroy(). What it
+ * says is one sentence. For a process of its own: what the file does there, crashes included,
+ * concerns nobody. */
+bool node_try(conf *c, const char *key, const char *file, sb *said);
 /* One line a plugin: key, name, version, ABI, file. */
 bool node_list(conf *c, sb *out, sb *why);
 

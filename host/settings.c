@@ -221,6 +221,20 @@ char *settings_data_dir(void)
     return dir.data;
 }
 
+char *settings_admin_path(const settings *s)
+{
+    const char *wanted = text_at(s, "admin.socket");
+    char *dir;
+    sb path = SB_INIT;
+
+    if (wanted != NULL)
+        return must_strdup(wanted);
+    dir = settings_data_dir();
+    sb_printf(&path, "%s/admin.sock", dir);
+    free(dir);
+    return path.data;
+}
+
 uint32_t settings_partitions(void *arg, broker_str stream)
 {
     const settings *s = arg;

@@ -60,7 +60,8 @@ static void close_run(job *j)
 {
     broker_req *r = CONTAINER_OF(j, broker_req, job);
 
-    CROSS(r->owner, "close", r->stream.close(r->stream.self));
+    if (r->owner != NULL) /* else it was saved, and closed by the build that had it */
+        CROSS(r->owner, "close", r->stream.close(r->stream.self));
 }
 
 static void close_done(job *j)
@@ -157,7 +158,7 @@ static void part_send(broker_req *r)
 
 static void stream_step(broker_req *r)
 {
-    if (r->pulling || r->closing)
+    if (r->pulling || r->closing || r->saving)
         return;
     if (r->conn == NULL || r->cut) {
         if (r->conn != NULL) {
@@ -179,12 +180,17 @@ static void stream_step(broker_req *r)
             stream_close(r);
         return;
     }
-    if (r->ready < 0 && !r->waiting) {
+    if (r->ready < 0 && !r->waiting && !r->held) {
         r->pulling = true;
         r->job.run = pull_run;
         r->job.done = pull_done;
         pool_submit(r->server->pool, &r->job);
     }
+}
+
+void answer_go_on(broker_req *r)
+{
+    stream_step(r);
 }
 
 void answer_left(broker_req *r)
@@ -278,6 +284,8 @@ static void answer_on_loop(loop_call *call)
     conn *c = r->conn;
 
     answered(r);
+    if (!r->streaming && r->owner != NULL)
+        req_disown(r); /* what is left to do is ours */
     if (c == NULL) {
         if (r->streaming)
             stream_step(r);
@@ -342,7 +350,8 @@ void http_stream(broker_req *r, const broker_response *response, const broker_bo
         sb_puts(&r->answer, "Connection: close\r\n");
     sb_puts(&r->answer, "\r\n");
     r->status = response->status;
-    r->stream = *body;
+    memset(&r->stream, 0, sizeof r->stream);
+    memcpy(&r->stream, body, body->size < sizeof r->stream ? body->size : sizeof r->stream);
     r->streaming = true;
     r->over = r->head_only;
     loop_post(r->server->loop, &r->call_answer);

@@ -223,13 +223,19 @@ static void body_abort(broker_req *r, unsigned verdict)
     CROSS(r->owner, "on_abort", r->intake.on_abort(r->intake.self, r));
 }
 
+/* Its plugin wants no more of the body now, or there is none. */
+static bool is_stopped(const broker_req *r)
+{
+    return r->waits != WAITS_NOT || r->held || (r->paused && !discarding(r));
+}
+
 static bool body_step(conn *c)
 {
     broker_req *r = c->req;
     size_t used, n;
     broker_bytes piece;
 
-    if (r->paused && !discarding(r))
+    if (is_stopped(r))
         return false;
     if (body_is_over(&r->body)) {
         if (c->in == NULL)
@@ -293,8 +299,7 @@ void conn_run(conn *c)
     if (c->start == c->len && c->in != NULL && c->state != CONN_BODY)
         block_drop(c);
     /* Pipelined requests wait in the socket once the block is full. */
-    reading_set(c, (c->state == CONN_BODY && !(c->req->paused && !discarding(c->req))) ||
-                       (c->state == CONN_HEAD) ||
+    reading_set(c, (c->state == CONN_BODY && !is_stopped(c->req)) || (c->state == CONN_HEAD) ||
                        (c->state == CONN_ANSWER && c->len - c->start < IDLE_BLOCK));
     if (c->eof && c->state != CONN_ANSWER)
         conn_close(c); /* nothing more can come, and something is missing */

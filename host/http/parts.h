@@ -24,6 +24,20 @@ typedef struct part {
 #define CHUNK_HEAD 10u
 #define CHUNK_TAIL 7u
 
+/* What a request waits for while the build that serves it is swapped. */
+typedef enum waits {
+    WAITS_NOT,
+    WAITS_START,  /* a handler                     */
+    WAITS_INTAKE, /* who reads on                  */
+    WAITS_ANSWER, /* who makes the rest of the answer */
+} waits;
+
+/* What a plugin saves of a request. */
+typedef struct saver {
+    broker_writer w; /* first */
+    sb bytes;
+} saver;
+
 struct broker_req {
     http_server *server;
     conn *conn; /* NULL: the client has left */
@@ -54,6 +68,11 @@ struct broker_req {
     int making; /* the part that pull() fills */
     int ready;  /* a part that waits for the socket, or -1 */
     bool writing;
+
+    waits waits;
+    bool held;   /* nothing more of it is given to the plugin */
+    bool saving; /* on a worker */
+    saver saved;
 };
 
 typedef enum conn_state {
@@ -116,9 +135,16 @@ void req_left(broker_req *r); /* the client is gone */
 void req_refuse(broker_req *r, unsigned status, const char *why);
 /* Check and hand to its route. */
 void req_dispatch(broker_req *r);
+/* The route it goes to, or NULL; the caller ends the match. */
+const route *req_route(broker_req *r, route_match *match);
+/* It is the route's plugin's from now on. */
+void req_own(broker_req *r, const route *to);
+/* Its plugin has nothing to do with it any more. */
+void req_disown(broker_req *r);
 
 /* answer.c */
 void answer_init(broker_req *r);
+void answer_go_on(broker_req *r);
 void answer_left(broker_req *r);
 
 /* server.c */

@@ -109,7 +109,7 @@ static void on_tick(uv_timer_t *t)
         if (c->state == CONN_ANSWER && c->req != NULL && !c->req->writing &&
             (!c->req->answered || c->req->streaming))
             continue;
-        if (c->state == CONN_BODY && c->req->paused)
+        if (c->state == CONN_BODY && (c->req->paused || c->req->held || c->req->waits != WAITS_NOT))
             continue;
         conn_late(c);
     }

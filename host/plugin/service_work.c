@@ -113,10 +113,14 @@ static void timer_stop(broker_timer *t)
     uv_close((uv_handle_t *)&t->uv, timer_closed);
 }
 
-void work_forget(build *b)
+void work_stop(build *b)
 {
     while (b->timers != NULL)
         timer_stop(b->timers);
+}
+
+void work_free(build *b)
+{
     for (size_t i = 0; i < BUILD_LANES; i++) {
         lane_free(b->lanes[i]);
         b->lanes[i] = NULL;
