@@ -2,6 +2,7 @@
 #include "command.h"
 
 #include "admin/admin.h"
+#include "crash.h"
 #include "node.h"
 #include "settings.h"
 
@@ -79,7 +80,10 @@ static int ask(conf *c, const admin_request *r)
 static int try_file(conf *c, const admin_request *r)
 {
     sb said = SB_INIT;
-    bool ok = node_try(c, r->plugin, r->file, &said);
+    bool ok;
+
+    crash_watch();
+    ok = node_try(c, r->plugin, r->file, &said);
 
     fprintf(ok ? stdout : stderr, "%s\n", said.data);
     sb_done(&said);

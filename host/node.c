@@ -315,6 +315,7 @@ static void loader_make(node *n)
     n->parts.bus = n->bus;
     n->parts.http = n->http;
     n->parts.data_dir = n->data_dir;
+    settings_swap(n->settings, &n->parts.swap_prepare_ms, &n->parts.swap_pause_ms);
     n->loader = loader_new(&n->parts, dir, under_sanitizer());
     free(dir);
 }

@@ -221,6 +221,12 @@ char *settings_data_dir(void)
     return dir.data;
 }
 
+void settings_swap(const settings *s, unsigned *prepare_ms, unsigned *pause_ms)
+{
+    *prepare_ms = number_at(s, "swap.prepareMs", 30000);
+    *pause_ms = number_at(s, "swap.pauseMs", 5000);
+}
+
 char *settings_admin_path(const settings *s)
 {
     const char *wanted = text_at(s, "admin.socket");

@@ -26,6 +26,8 @@ char *settings_plugin_dir(const settings *s);
 /* $STATE_DIRECTORY under systemd, else ~/.logstore. The caller frees. */
 char *settings_data_dir(void);
 
+void settings_swap(const settings *s, unsigned *prepare_ms, unsigned *pause_ms);
+
 /* admin.socket, or admin.sock in the data directory. The caller frees. */
 char *settings_admin_path(const settings *s);
 

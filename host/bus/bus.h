@@ -57,9 +57,9 @@ void bus_forget(bus *b, const ledger *owner);
  * -> go_on. What is parked gathers messages and calls nobody. A swap that is given up
  * goes from park to go_on. */
 void bus_park(bus *b, const ledger *owner);
-/* The owner's subscriptions and carriers wait for the next build of its name; to
- * unsubscribe or detach what is parked does the same. */
-void bus_vacate(bus *b, const ledger *owner);
+/* The owner's subscriptions and carriers wait, in the name of keeper, for the next build of
+ * the name; to unsubscribe or detach what is parked does the same. keeper stays until go_on. */
+void bus_vacate(bus *b, const ledger *owner, ledger *keeper);
 /* Deliver what has gathered; what nobody took over is dropped. */
 void bus_go_on(bus *b, const char *name);
 

@@ -148,11 +148,13 @@ void carry_park(bus *b, const ledger *owner)
         c->parked |= c->owner == owner;
 }
 
-void carry_vacate(bus *b, const ledger *owner)
+void carry_vacate(bus *b, const ledger *owner, ledger *keeper)
 {
     for (carrier *c = b->carriers; c != NULL; c = c->next)
-        if (c->owner == owner)
+        if (c->owner == owner) {
             c->parked = c->vacant = true;
+            c->owner = keeper;
+        }
 }
 
 void carry_go_on(bus *b, const char *name)

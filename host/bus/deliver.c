@@ -296,12 +296,14 @@ void bus_park(bus *b, const ledger *owner)
     carry_park(b, owner);
 }
 
-void bus_vacate(bus *b, const ledger *owner)
+void bus_vacate(bus *b, const ledger *owner, ledger *keeper)
 {
     for (broker_sub *s = b->subs; s != NULL; s = s->next)
-        if (s->owner == owner)
+        if (s->owner == owner) {
             s->parked = s->vacant = true;
-    carry_vacate(b, owner);
+            s->owner = keeper;
+        }
+    carry_vacate(b, owner, keeper);
     rooms_forget(b, owner);
 }
 

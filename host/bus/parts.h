@@ -122,7 +122,7 @@ void deliver_flush(bus *b);   /* call the subscribers */
 void carry_batch(bus *b, msg_batch *batch);
 void carry_interest(bus *b, const topic_entry *e, bool on);
 void carry_park(bus *b, const ledger *owner);
-void carry_vacate(bus *b, const ledger *owner);
+void carry_vacate(bus *b, const ledger *owner, ledger *keeper);
 void carry_go_on(bus *b, const char *name);
 
 /* publish.c */

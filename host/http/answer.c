@@ -319,6 +319,8 @@ void http_reply(broker_req *r, const broker_response *response)
     static const char too_large[] = "{\"error\":\"the body is larger than this path takes\"}";
     broker_response instead = {0};
 
+    if (r->answered)
+        return;
     memcpy(&instead, response, response->size < sizeof instead ? response->size : sizeof instead);
     if (r->verdict != 0)
         instead.status = r->verdict;

@@ -156,9 +156,13 @@ void http_cut(http_server *s, const ledger *owner)
     }
 }
 
-void http_vacate(http_server *s, const ledger *owner)
+void http_vacate(http_server *s, const ledger *owner, ledger *keeper)
 {
-    routes_set(s, owner, ROUTE_VACANT);
+    for (route *r = s->routes; r != NULL; r = r->next)
+        if (r->owner == owner) {
+            r->state = ROUTE_VACANT;
+            r->owner = keeper;
+        }
 }
 
 /* ---- going on ---- */
@@ -186,7 +190,7 @@ static void intake_resume(broker_req *r, const route *to)
 {
     broker_bytes saved = {(const uint8_t *)r->saved.bytes.data, r->saved.bytes.len};
 
-    r->held = false;
+    r->held = r->paused = false;
     if (to == NULL || to->r.resume_req == NULL) {
         req_refuse(r, 503, "the plugin that served this path was changed; send it again");
         return;

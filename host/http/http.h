@@ -69,8 +69,9 @@ bool http_park(http_server *s, const ledger *owner);
 bool http_end(http_server *s, const ledger *owner);
 /* Close the connections of the owner's open requests. */
 void http_cut(http_server *s, const ledger *owner);
-/* The owner's routes are kept for the next build of its name. */
-void http_vacate(http_server *s, const ledger *owner);
+/* The owner's routes are kept, in the name of keeper, for the next build of the name; keeper
+ * stays until go_on. */
+void http_vacate(http_server *s, const ledger *owner, ledger *keeper);
 /* What waits or was saved goes on with the routes there are now; vacant ones are removed. */
 void http_go_on(http_server *s, const char *name);
 

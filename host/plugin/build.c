@@ -280,11 +280,11 @@ bool build_load(build *b, const char *file, sb *why)
     return ok;
 }
 
-void build_vacate(build *b)
+void build_vacate(build *b, build *keeper)
 {
     if (b->parts->http != NULL) /* closed before the plugins stop */
-        http_vacate(b->parts->http, &b->ledger);
-    bus_vacate(b->parts->bus, &b->ledger);
+        http_vacate(b->parts->http, &b->ledger, &keeper->ledger);
+    bus_vacate(b->parts->bus, &b->ledger, &keeper->ledger);
     registry_forget(loader_registry(b->loader), b);
     work_stop(b);
 }

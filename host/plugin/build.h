@@ -25,8 +25,10 @@ typedef struct host_parts {
     pool *pool;
     bus *bus;
     http_server *http;
-    const uint8_t *key;   /* 32 bytes, or NULL */
-    const char *data_dir; /* plugins' private directories are made in it */
+    const uint8_t *key;       /* 32 bytes, or NULL */
+    const char *data_dir;     /* plugins' private directories are made in it */
+    unsigned swap_prepare_ms; /* a build may take so long to prepare and settle its input */
+    unsigned swap_pause_ms;   /* its traffic may be parked so long                        */
 } host_parts;
 
 typedef struct loader loader;
@@ -88,9 +90,9 @@ void build_why(build *b, broker_rc rc, sb *why);
 /* Whether another file lies where this build came from. */
 bool build_file_changed(const build *b);
 /* Take out all that the build registered: for good, or so that the next build of its name
- * takes it over (bus_vacate() and its kin). Its timers stop. */
+ * takes it over from keeper (bus_vacate() and its kin). Its timers stop. */
 void build_forget(build *b);
-void build_vacate(build *b);
+void build_vacate(build *b, build *keeper);
 
 /* A writer into a byte string. */
 typedef struct blob {

@@ -1,6 +1,7 @@
 /* swap -- changing a build, or its settings, while traffic flows. [loop]
  *
- * The new build is complete before the old one notices: it is loaded and created beside it.
+ * The new build is complete before the old one notices: it is tried in a process of its own,
+ * then loaded and created beside the old one.
  * Then the old build prepares; its input stops and what it has taken in is settled (hold);
  * its traffic is parked with the host; it writes its state and is quiet; the new one starts
  * from that state and takes over what is parked. Up to quiet the change can be given up and
@@ -8,16 +9,23 @@
  * again with its own state. Nothing is unmapped before its ledger is clear. */
 #include "plugin/parts.h"
 
+#include "plugin/probe.h"
 #include "run/log.h"
 #include "run/metrics.h"
 
-#define TICK_MS      1u
-#define TIMEOUT_MS   30000u /* to prepare and to hold */
-#define PAUSE_MS     5000u  /* traffic may be parked so long */
-#define LEAVING_MS   20u
-#define LEAVING_SAID 10000u
+#define TICK_MS    1u
+#define LEAVING_MS 20u
 
-typedef enum step { WAITING, LOADING, PREPARING, HOLDING, PREPARING_AGAIN, PARKING, QUIET } step;
+typedef enum step {
+    WAITING,
+    LOADING,
+    PREPARING,
+    HOLDING,
+    PREPARING_AGAIN,
+    PARKING,
+    QUIET,
+    RESTORING
+} step;
 
 struct swap {
     swap *next;
@@ -239,7 +247,7 @@ static void roll_back(swap *s)
         sb_printf(&s->why, "; and the build before did not start again: %s", again.data);
         sb_clear(&s->p->down);
         sb_append(&s->p->down, s->why.data, s->why.len);
-        build_vacate(s->old);
+        build_vacate(s->old, s->old);
     }
     go_on(s->old);
     if (!ok) {
@@ -256,11 +264,12 @@ static void start_fresh(swap *s)
     uint64_t pause_ns;
 
     if (!build_start(s->fresh, s->old != NULL ? state_of(s) : none, &s->why)) {
-        build_vacate(s->fresh);
-        if (s->old != NULL)
-            roll_back(s);
-        else
+        if (s->old == NULL) {
             fail(s, "failed");
+            return;
+        }
+        build_vacate(s->fresh, s->old);
+        s->step = RESTORING;
         return;
     }
     if (s->p == NULL)
@@ -273,6 +282,18 @@ static void start_fresh(swap *s)
         go_on(s->fresh);
     pause_ns = clock_mono_ns() - s->parked_ns;
     succeed(s, pause_ns);
+}
+
+/* The build that did not start may have what the old one needs back: it goes first. */
+static bool restored(swap *s)
+{
+    if (ledger_is_clear(&s->fresh->ledger) ||
+        ms_since(s->parked_ns) >= s->l->parts->swap_pause_ms) {
+        build_leave(s->l, s->fresh);
+        s->fresh = NULL;
+        roll_back(s);
+    }
+    return false;
 }
 
 static void take_out(swap *s)
@@ -338,7 +359,7 @@ static bool quiesced(swap *s)
         return true;
     }
     s->p->running = false;
-    build_vacate(b);
+    build_vacate(b, b);
     s->step = QUIET;
     return true;
 }
@@ -353,9 +374,9 @@ static bool ended(swap *s)
             take_out(s);
         else
             start_fresh(s);
-        return false;
+        return true; /* to restore, or to the next change */
     }
-    if (ms_since(s->parked_ns) < PAUSE_MS)
+    if (ms_since(s->parked_ns) < s->l->parts->swap_pause_ms)
         return false;
     ledger_say(&s->old->ledger, &text);
     sb_printf(&s->why, "the running build says it is quiet, but still holds %s", text.data);
@@ -386,8 +407,8 @@ static void late(swap *s)
 static bool take_step(swap *s)
 {
     if (s->step < QUIET && s->step >= PREPARING && !s->give_up &&
-        (s->step == PARKING ? ms_since(s->parked_ns) >= PAUSE_MS
-                            : ms_since(s->began_ns) >= TIMEOUT_MS))
+        (s->step == PARKING ? ms_since(s->parked_ns) >= s->l->parts->swap_pause_ms
+                            : ms_since(s->began_ns) >= s->l->parts->swap_prepare_ms))
         late(s);
     if (s->give_up && s->step < QUIET) {
         give_up(s);
@@ -410,6 +431,8 @@ static bool take_step(swap *s)
         return quiesced(s);
     case QUIET:
         return ended(s);
+    case RESTORING:
+        return restored(s);
     default:
         return false;
     }
@@ -484,6 +507,22 @@ static void load_done(job *j)
         start_fresh(s);
 }
 
+static void on_probed(void *arg, bool ok, const char *said)
+{
+    swap *s = arg;
+
+    if (!ok || s->give_up) {
+        if (!ok)
+            sb_printf(&s->why, "refusing '%s': %s", s->file, said);
+        fail(s, "refused");
+        return;
+    }
+    s->fresh = build_new(s->l);
+    s->job.run = load_run;
+    s->job.done = load_done;
+    pool_submit(s->l->parts->pool, &s->job);
+}
+
 static void load_begin(swap *s)
 {
     sb file = SB_INIT;
@@ -492,11 +531,9 @@ static void load_begin(swap *s)
         loader_file(s->l->plugin_dir, &s->wanted, &file);
         TAKE(s->file, file.data);
     }
-    s->fresh = build_new(s->l);
     s->step = LOADING;
-    s->job.run = load_run;
-    s->job.done = load_done;
-    pool_submit(s->l->parts->pool, &s->job);
+    probe_start(s->l->parts->loop, conf_file(s->l->parts->conf), s->wanted.key, s->file, on_probed,
+                s);
 }
 
 /* ---- the queue ---- */
