@@ -95,13 +95,15 @@ static void answer_save_done(job *j)
 static void answer_save(broker_req *r)
 {
     r->held = true;
+    if (r->pulling && pool_cancel(r->server->pool, &r->job))
+        r->pulling = false;
     if (r->pulling || r->closing || r->saving)
         return;
     saver_begin(r);
     r->saving = true;
     r->job.run = answer_save_run;
     r->job.done = answer_save_done;
-    pool_submit(r->server->pool, &r->job);
+    pool_submit_first(r->server->pool, &r->job);
 }
 
 static void routes_set(http_server *s, const ledger *owner, route_state state)

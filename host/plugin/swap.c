@@ -42,7 +42,7 @@ struct swap {
     job job;            /* loads the file */
     bool loaded, give_up;
     sb why, state;
-    uint64_t began_ns, parked_ns;
+    uint64_t began_ns, parked_ns, saved_ns, quiet_ns; /* when */
 };
 
 /* They outlive the loader until the loop has closed them. */
@@ -211,6 +211,12 @@ static void succeed(swap *s, uint64_t pause_ns)
         build_text(s->fresh, &report);
         sb_printf(&report, ", in %llu ms; traffic waited %.1f ms",
                   (unsigned long long)ms_since(s->began_ns), (double)pause_ns / 1e6);
+        log_debug("loader",
+                  "'%s' waited %.1f ms for answers to be saved, %.1f ms to become quiet, "
+                  "%.1f ms to start",
+                  s->wanted.key, (double)(s->saved_ns - s->parked_ns) / 1e6,
+                  (double)(s->quiet_ns - s->saved_ns) / 1e6,
+                  (double)(s->parked_ns + pause_ns - s->quiet_ns) / 1e6);
         snprintf(labels, sizeof labels, "plugin=\"%s\"", s->wanted.key);
         metric_observe(metrics_histogram("plugin_swap_pause_seconds", labels,
                                          "How long the traffic of a plugin waited in a swap.",
@@ -348,6 +354,8 @@ static bool quiesced(swap *s)
 
     if (b->parts->http != NULL && !http_park(b->parts->http, &b->ledger))
         return false;
+    if (s->saved_ns == 0)
+        s->saved_ns = clock_mono_ns();
     sb_clear(&s->state);
     CROSS(&b->ledger, "quiesce", rc = b->table->quiesce(b->self, &state.w));
     if (rc == BROKER_AGAIN)
@@ -359,6 +367,7 @@ static bool quiesced(swap *s)
         return true;
     }
     s->p->running = false;
+    s->quiet_ns = clock_mono_ns();
     build_vacate(b, b);
     s->step = QUIET;
     return true;
