@@ -82,7 +82,7 @@ static int try_file(conf *c, const admin_request *r)
     sb said = SB_INIT;
     bool ok;
 
-    crash_watch();
+    crash_watch(NULL);
     ok = node_try(c, r->plugin, r->file, &said);
 
     fprintf(ok ? stdout : stderr, "%s\n", said.data);

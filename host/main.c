@@ -25,18 +25,23 @@ static const char help[] =
     "  --check          say whether the configuration is valid; start nothing\n"
     "  --dump-config    print the effective configuration, secrets masked\n"
     "  --list-plugins   print the plugins the configuration enables\n"
+    "  --safe           run without plugins from outside the plugin folder\n"
     "  --version        print versions\n"
     "  --help           print this\n"
     "\n"
     "Exit status: 0 clean stop, 1 configuration at fault, 2 usage, 3 could not\n"
     "start, 4 a plugin did not let go in time.\n";
 
-enum { RUN, CHECK = 1000, DUMP, LIST, VERSION, HELP };
+enum { RUN, CHECK = 1000, DUMP, LIST, VERSION, SAFE, HELP };
 
 static const struct option options[] = {
-    {"check", no_argument, NULL, CHECK},       {"dump-config", no_argument, NULL, DUMP},
-    {"list-plugins", no_argument, NULL, LIST}, {"version", no_argument, NULL, VERSION},
-    {"help", no_argument, NULL, HELP},         {NULL, 0, NULL, 0},
+    {"check", no_argument, NULL, CHECK},
+    {"dump-config", no_argument, NULL, DUMP},
+    {"list-plugins", no_argument, NULL, LIST},
+    {"version", no_argument, NULL, VERSION},
+    {"safe", no_argument, NULL, SAFE},
+    {"help", no_argument, NULL, HELP},
+    {NULL, 0, NULL, 0},
 };
 
 static void version_print(void)
@@ -108,12 +113,12 @@ int main(int argc, char **argv)
                 argc - optind);
         return EXIT_USAGE;
     }
-    crash_watch();
+    crash_watch(NULL); /* node_run() says where to record */
     c = conf_load(optind < argc ? argv[optind] : NULL, environ, &why);
     if (c == NULL) {
         fprintf(stderr, "%s\n", why.data);
         sb_done(&why);
         return EXIT_CONFIG;
     }
-    return what == RUN ? node_run(c) : look(what, c);
+    return what == RUN || what == SAFE ? node_run(c, what == SAFE) : look(what, c);
 }

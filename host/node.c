@@ -3,6 +3,7 @@
 #include "node.h"
 
 #include "bus/bus.h"
+#include "crash.h"
 #include "eth/eth.h"
 #include "http/http.h"
 #include "operate.h"
@@ -10,6 +11,7 @@
 #include "run/log.h"
 #include "run/metrics.h"
 #include "settings.h"
+#include "watchdog.h"
 
 #include <signal.h>
 #include <stdatomic.h>
@@ -48,7 +50,9 @@ typedef struct node {
     uv_signal_t term, interrupt, hangup;
     uv_timer_t deadline;
     uint64_t stop_by_ms;
-    bool stopping, drained;
+    bool stopping, drained, safe;
+    watchdog *watchdog;
+    char *crashes; /* the record */
     int status;
 } node;
 
@@ -280,6 +284,48 @@ static bool http_make(node *n, sb *why)
     return n->http != NULL;
 }
 
+static void crash_record(node *n)
+{
+    sb path = SB_INIT;
+
+    mkdir(n->data_dir, 0700);
+    sb_printf(&path, "%s/crashes", n->data_dir);
+    n->crashes = path.data;
+    crash_watch(n->crashes);
+}
+
+/* Whether the build may not run now: it crashed the process too often. */
+static bool crashes_too_often(const node *n, const plugin *p)
+{
+    unsigned times =
+        n->crashes == NULL ? 0 : crash_count(n->crashes, plugin_build_id(p), clock_wall_ms());
+
+    if (times < CRASH_LIMIT)
+        return false;
+    log_error(
+        "loader",
+        "'%s' is left out: this build (%.12s) crashed the process %u times within ten minutes, "
+        "see '%s'. Put another build in its place, or remove that file",
+        plugin_manifest(p)->name, plugin_build_id(p), times, n->crashes);
+    return true;
+}
+
+/* Whether the file is one that a plugin folder has, and no other. */
+static bool is_installed(const node *n, const conf_plugin *wanted)
+{
+    sb file = SB_INIT;
+    const char *dir = loader_dir(n->loader);
+    size_t len = strlen(dir);
+    bool inside;
+
+    loader_file(dir, wanted, &file);
+    inside = strncmp(file.data, dir, len) == 0 && strchr(file.data + len + 1, '/') == NULL;
+    sb_done(&file);
+    if (!inside)
+        log_warn("loader", "'%s' is left out by --safe: its file is not in '%s'", wanted->key, dir);
+    return inside;
+}
+
 static bool plugins_load(node *n, sb *why)
 {
     conf_plugin *plugins;
@@ -287,10 +333,17 @@ static bool plugins_load(node *n, sb *why)
     bool ok = true;
 
     for (size_t i = 0; i < count; i++) {
+        plugin *p;
+
+        if (n->safe && !is_installed(n, &plugins[i]))
+            continue;
         if (why->len != 0 && why->data[why->len - 1] != '\n')
             sb_putc(why, '\n');
-        if (loader_load(n->loader, &plugins[i], why) == NULL)
+        p = loader_load(n->loader, &plugins[i], why);
+        if (p == NULL)
             ok = false;
+        else if (crashes_too_often(n, p))
+            loader_leave_out(p, "it crashed the process too often");
     }
     conf_plugins_free(plugins, count);
     return ok;
@@ -347,9 +400,16 @@ static void operate_make(node *n)
                            .adopt = adopt,
                            .arg = n};
 
-    mkdir(n->data_dir, 0700); /* for the socket; plugins make theirs themselves */
     n->operate = operate_new(&parts);
     free(path);
+}
+
+static watchdog *watchdog_make(node *n)
+{
+    unsigned warn_ms, abort_ms;
+
+    settings_watchdog(n->settings, &warn_ms, &abort_ms);
+    return watchdog_new(n->loop, warn_ms, abort_ms);
 }
 
 static void say_lines(const sb *why)
@@ -377,6 +437,7 @@ static void say_ready(node *n)
 
 static void node_free(node *n)
 {
+    watchdog_free(n->watchdog);
     operate_free(n->operate);
     loader_free(n->loader);
     if (n->loop != NULL) {
@@ -403,6 +464,7 @@ static void node_free(node *n)
     }
     settings_free(n->settings);
     free(n->data_dir);
+    free(n->crashes);
     explicit_bzero(n->key, sizeof n->key);
     conf_free(n->conf);
     free(n);
@@ -420,7 +482,7 @@ static node *node_new(conf *c)
     return n;
 }
 
-int node_run(conf *c)
+int node_run(conf *c, bool safe)
 {
     node *n = node_new(c);
     bus_options options = {
@@ -434,7 +496,9 @@ int node_run(conf *c)
     sb why = SB_INIT;
     int found, status = EXIT_CONFIG;
 
+    n->safe = safe;
     settings_log(n->settings);
+    crash_record(n);
     n->loop = loop_new();
     signals_watch(n);
     found = conf_private_key(c, n->key, &why);
@@ -466,6 +530,7 @@ int node_run(conf *c)
     if (!loader_start(n->loader, &why))
         goto fail;
     operate_make(n);
+    n->watchdog = watchdog_make(n);
     http_open(n->http);
     say_ready(n);
     loop_run(n->loop);

@@ -11,8 +11,9 @@
 #define EXIT_START  3 /* something needed could not be had: a port, a file, a disk */
 #define EXIT_STUCK  4 /* a plugin did not let go within shutdownTimeoutMs         */
 
-/* Run until SIGTERM or SIGINT. Takes conf. Returns an EXIT_* status. */
-int node_run(conf *c);
+/* Run until SIGTERM or SIGINT. Takes conf. safe: without plugins whose file is not in the plugin
+ * folder. Returns an EXIT_* status. */
+int node_run(conf *c, bool safe);
 
 /* Load every plugin, check its configuration against its schema, start nothing. False:
  * problems, one a line, in *why. */

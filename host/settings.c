@@ -221,6 +221,12 @@ char *settings_data_dir(void)
     return dir.data;
 }
 
+void settings_watchdog(const settings *s, unsigned *warn_ms, unsigned *abort_ms)
+{
+    *warn_ms = number_at(s, "watchdog.warnMs", 250);
+    *abort_ms = number_at(s, "watchdog.abortMs", 120000);
+}
+
 void settings_swap(const settings *s, unsigned *prepare_ms, unsigned *pause_ms)
 {
     *prepare_ms = number_at(s, "swap.prepareMs", 30000);

@@ -26,6 +26,7 @@ char *settings_plugin_dir(const settings *s);
 /* $STATE_DIRECTORY under systemd, else ~/.logstore. The caller frees. */
 char *settings_data_dir(void);
 
+void settings_watchdog(const settings *s, unsigned *warn_ms, unsigned *abort_ms);
 void settings_swap(const settings *s, unsigned *prepare_ms, unsigned *pause_ms);
 
 /* admin.socket, or admin.sock in the data directory. The caller frees. */

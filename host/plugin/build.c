@@ -263,6 +263,7 @@ build *build_new(loader *l)
     must(uv_mutex_init(&b->lock) == 0);
     b->ledger.name = b->manifest.name;
     b->ledger.build = b->manifest.version;
+    b->ledger.id = b->id;
     return b;
 }
 

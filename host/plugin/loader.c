@@ -170,6 +170,19 @@ bool loader_try(loader *l, const conf_plugin *wanted, sb *said)
     return rc == BROKER_OK;
 }
 
+void loader_leave_out(plugin *p, const char *why)
+{
+    sb_clear(&p->down);
+    sb_puts(&p->down, why);
+    build_free(p->build);
+    p->build = NULL;
+}
+
+const char *plugin_build_id(const plugin *p)
+{
+    return p->build->id;
+}
+
 const broker_manifest *plugin_manifest(const plugin *p)
 {
     return &p->build->manifest;
@@ -207,7 +220,7 @@ static bool plugin_start(plugin *p, sb *why)
 
 static bool plugins_start(plugin *p, sb *why)
 {
-    return p == NULL || (plugins_start(p->next, why) && plugin_start(p, why));
+    return p == NULL || (plugins_start(p->next, why) && (p->build == NULL || plugin_start(p, why)));
 }
 
 bool loader_start(loader *l, sb *why)

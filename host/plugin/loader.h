@@ -27,6 +27,9 @@ void loader_file(const char *plugin_dir, const conf_plugin *wanted, sb *path);
 plugin *loader_load(loader *l, const conf_plugin *wanted, sb *why);
 /* Load it, check its configuration, create and destroy it. What it is, or why not, in *said. */
 bool loader_try(loader *l, const conf_plugin *wanted, sb *said);
+/* Keep it in the list as one that does not run, and why; unloads it. */
+void loader_leave_out(plugin *p, const char *why);
+const char *plugin_build_id(const plugin *p); /* hex, or "" */
 const broker_manifest *plugin_manifest(const plugin *p);
 
 /* Call create() and start() of all, in order of loading. False: a sentence in *why;

@@ -1,6 +1,7 @@
 /* tally -- a plugin that is swapped: GET /tally counts, GET /tally/slow streams the numbers from
- * 1 to a million, POST /tally answers with the length of its body. The count crosses a swap,
- * answers and bodies do too. Each bad build (TALLY_BAD) is wrong in one way. */
+ * 1 to a million, POST /tally answers with the length of its body, GET /tally/block keeps the
+ * event loop, GET /tally/crash crashes. The count crosses a swap, answers and bodies do too.
+ * Each bad build (TALLY_BAD) is wrong in one way. */
 #include <broker/plugin.h>
 
 #include <poll.h>
@@ -70,6 +71,18 @@ static void on_tally(void *self, broker_req *req)
 
     snprintf(text, sizeof text, "%llu " TALLY_VERSION, (unsigned long long)++t->count);
     say(t, req, text);
+}
+
+static void on_crash(void *self, broker_req *req)
+{
+    (void)self, (void)req;
+    crash();
+}
+
+static void on_block(void *self, broker_req *req)
+{
+    poll(NULL, 0, 700);
+    say(self, req, "blocked");
 }
 
 /* ---- numbers ---- */
@@ -238,6 +251,16 @@ static broker_rc start(void *self, broker_bytes state)
          .on_req = on_post,
          .flags = BROKER_ROUTE_STREAM,
          .resume_req = post_resume},
+        {.size = sizeof *routes,
+         .method = "GET",
+         .path = "/tally/block",
+         .self = t,
+         .on_req = on_block},
+        {.size = sizeof *routes,
+         .method = "GET",
+         .path = "/tally/crash",
+         .self = t,
+         .on_req = on_crash},
     };
 
     if (TALLY_BAD == START_CRASHES)

@@ -21,12 +21,13 @@ def build(name):
 class SwapNode(Node):
     """A node with the tally, whose file is `current`."""
 
-    def __init__(self, first="one", **settings):
+    def __init__(self, first="one", host=None, **settings):
         folder = tempfile.mkdtemp(prefix="logstore-swap-")
         self.current = os.path.join(folder, "tally.so")
         shutil.copy(build(first), self.current)
         super().__init__(folder=folder, plugins={"tally": dict(module=self.current, **settings)},
-                         config={"swap": {"prepareMs": 1000, "pauseMs": 1000}, "shutdownTimeoutMs": 2000})
+                         config=dict({"swap": {"prepareMs": 1000, "pauseMs": 1000}, "shutdownTimeoutMs": 2000},
+                                     **(host or {})))
 
     def put(self, name):
         """Replace the file as an installer does: written beside it, then renamed."""
