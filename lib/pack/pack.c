@@ -95,7 +95,7 @@ void pack_list(sb *out, const char *key, uint32_t n)
 static int step_over(view *in, unsigned depth)
 {
     /* Bytes of the length or value behind each type from 0xc0 on; 9: there is no such type. */
-    static const uint8_t tails[] = {0, 9, 0, 0, 1, 2, 4, 1, 2, 4, 4, 8, 1, 2, 4, 8,
+    static const uint8_t tails[] = {0, 9, 0, 0, 1, 2, 4, 1, 2,  4, 4, 8, 1, 2, 4, 8,
                                     1, 2, 4, 8, 1, 2, 4, 8, 16, 1, 2, 4, 2, 4, 2, 4};
     uint8_t type, tail[8] = {0};
     uint64_t n = 0, items = 0;
