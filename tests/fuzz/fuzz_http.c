@@ -1,7 +1,7 @@
 /* The request head and body readers: what ours accepts, http-parser must accept with the same
  * method, target and lengths; and a body must come out the same however it is cut. */
 #include "http/body.h"
-#include "http/head.h"
+#include "net/head.h"
 #include "http/route.h"
 
 #include <http_parser.h>
