@@ -118,6 +118,8 @@ static void pull_done(job *j)
     else if (r->rc == BROKER_AGAIN && !atomic_exchange(&r->woken, false))
         r->waiting = true;
     stream_step(r);
+    if (r->over && r->conn != NULL)
+        conn_run(r->conn); /* what is left of the body nobody wants any more */
 }
 
 static void part_written(conn *c)
@@ -158,7 +160,7 @@ static void part_send(broker_req *r)
 
 static void stream_step(broker_req *r)
 {
-    if (r->pulling || r->closing || r->saving)
+    if (!r->answered || r->pulling || r->closing || r->saving)
         return;
     if (r->conn == NULL || r->cut) {
         if (r->conn != NULL) {
@@ -243,6 +245,8 @@ static void answered(broker_req *r)
     unsigned class = r->status / 100;
 
     r->answered = true;
+    if (r->begun)
+        return; /* counted before */
     if (class < COUNT_OF(r->server->requests))
         metric_add(r->server->requests[class], 1);
     metric_observe(r->server->seconds, (double)(clock_mono_ns() - r->started_ns) / 1e9);
@@ -282,8 +286,10 @@ static void answer_on_loop(loop_call *call)
 {
     broker_req *r = CONTAINER_OF(call, broker_req, call_answer);
     conn *c = r->conn;
+    bool beside; /* the body is read on beside the answer */
 
     answered(r);
+    beside = req_wants_body(r) && !r->body_told;
     if (!r->streaming && r->owner != NULL)
         req_disown(r); /* what is left to do is ours */
     if (c == NULL) {
@@ -293,22 +299,32 @@ static void answer_on_loop(loop_call *call)
             req_free(r);
         return;
     }
-    if (!body_is_over(&r->body) && r->keep) {
+    if (r->begun && !r->streaming) {
+        /* Nothing but the rest of what was begun can follow: it is cut. */
+        c->req = NULL;
+        r->conn = NULL;
+        conn_close(c);
+        req_free(r);
+        return;
+    }
+    if (!body_is_over(&r->body) && r->keep && !beside) {
         r->keep = false; /* what is left of the body is not worth reading */
-        close_say(&r->answer);
+        if (!r->begun)
+            close_say(&r->answer);
     }
     if (!r->streaming) {
         reply_send(r);
         return;
     }
-    c->state = CONN_ANSWER;
-    r->writing = true;
-    {
+    if (!beside)
+        c->state = CONN_ANSWER;
+    if (!r->begun) {
         size_t len = r->answer.len;
         char *bytes;
 
         TAKE(bytes, r->answer.data);
         r->answer = (sb)SB_INIT;
+        r->writing = true;
         conn_write(c, bytes, len, part_written, bytes);
     }
     stream_step(r);
@@ -341,7 +357,7 @@ void http_reply(broker_req *r, const broker_response *response)
     loop_post(r->server->loop, &r->call_answer);
 }
 
-void http_stream(broker_req *r, const broker_response *response, const broker_body *body)
+static void stream_head_make(broker_req *r, const broker_response *response)
 {
     head_make(r, response, &r->answer);
     if (r->head.minor == 0)
@@ -352,6 +368,12 @@ void http_stream(broker_req *r, const broker_response *response, const broker_bo
         sb_puts(&r->answer, "Connection: close\r\n");
     sb_puts(&r->answer, "\r\n");
     r->status = response->status;
+}
+
+void http_stream(broker_req *r, const broker_response *response, const broker_body *body)
+{
+    if (!r->begun)
+        stream_head_make(r, response);
     memset(&r->stream, 0, sizeof r->stream);
     memcpy(&r->stream, body, body->size < sizeof r->stream ? body->size : sizeof r->stream);
     r->streaming = true;

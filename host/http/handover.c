@@ -3,7 +3,8 @@
  * A request whose body is being read is saved by its plugin (intake->save) and waits with its
  * connection unread; a streamed answer is saved between two pulls (body->save), and what was
  * pulled already goes on to the socket meanwhile; a new request waits before its handler sees
- * it. What belongs to no build has owner NULL. */
+ * it. Where both go on at once, intake->save says all, and the next build's stream() goes on
+ * with the answer. What belongs to no build has owner NULL. */
 #include "http/parts.h"
 
 #include "run/log.h"
@@ -15,12 +16,17 @@ static bool is_of(const broker_req *r, const char *name)
 
 static bool reads_body(const broker_req *r)
 {
-    return r->has_intake && !r->body_told;
+    return req_wants_body(r) && !r->body_told;
 }
 
 static bool streams(const broker_req *r)
 {
     return r->answered && r->streaming;
+}
+
+static bool can_save_answer(const broker_req *r)
+{
+    return streams(r) && !reads_body(r) && r->stream.save != NULL;
 }
 
 static broker_rc saved_write(broker_writer *w, const void *bytes, size_t len)
@@ -47,11 +53,43 @@ static void saver_begin(broker_req *r)
 
 /* ---- saving ---- */
 
+static void req_go_on(broker_req *r);
+
+/* No pull() of it runs. */
+static bool is_still(broker_req *r)
+{
+    if (r->pulling && pool_cancel(r->server->pool, &r->job))
+        r->pulling = false;
+    return !r->pulling && !r->closing && !r->saving;
+}
+
+/* [worker] */
+static void answer_close_run(job *j)
+{
+    broker_req *r = CONTAINER_OF(j, broker_req, job);
+
+    CROSS(r->owner, "close", r->stream.close(r->stream.self));
+}
+
+static void answer_close_done(job *j)
+{
+    broker_req *r = CONTAINER_OF(j, broker_req, job);
+
+    r->saving = false;
+    req_disown(r);
+    r->waits = WAITS_INTAKE;
+    answer_go_on(r);
+    if (r->conn != NULL)
+        req_go_on(r); /* when the swap was given up meanwhile */
+}
+
 static void intake_save(broker_req *r)
 {
     broker_rc rc;
 
     r->held = true;
+    if (streams(r) && !is_still(r))
+        return;
     saver_begin(r);
     CROSS(r->owner, "save", rc = r->intake.save(r->intake.self, r, &r->saved.w));
     if (rc == BROKER_AGAIN)
@@ -59,10 +97,19 @@ static void intake_save(broker_req *r)
     if (rc != BROKER_OK) { /* the swap waits for its end */
         r->held = false;
         r->intake.save = NULL;
+        if (streams(r))
+            answer_go_on(r);
         conn_run(r->conn);
         return;
     }
     r->has_intake = false;
+    if (streams(r)) {
+        r->saving = true;
+        r->job.run = answer_close_run;
+        r->job.done = answer_close_done;
+        pool_submit_first(r->server->pool, &r->job);
+        return;
+    }
     r->waits = WAITS_INTAKE;
     req_disown(r);
 }
@@ -90,14 +137,14 @@ static void answer_save_done(job *j)
         r->waits = WAITS_ANSWER;
     }
     answer_go_on(r);
+    if (r->conn != NULL && r->waits == WAITS_ANSWER)
+        req_go_on(r); /* when the swap was given up meanwhile */
 }
 
 static void answer_save(broker_req *r)
 {
     r->held = true;
-    if (r->pulling && pool_cancel(r->server->pool, &r->job))
-        r->pulling = false;
-    if (r->pulling || r->closing || r->saving)
+    if (!is_still(r))
         return;
     saver_begin(r);
     r->saving = true;
@@ -125,7 +172,7 @@ bool http_hold(http_server *s, const ledger *owner)
             continue;
         if (reads_body(r) && r->intake.save != NULL)
             intake_save(r);
-        else if (streams(r) && r->stream.save != NULL)
+        else if (can_save_answer(r))
             answers++;
     }
     return atomic_load(&owner->requests) == answers;
@@ -137,7 +184,7 @@ bool http_park(http_server *s, const ledger *owner)
     for (conn *c = s->conns; c != NULL; c = c->next) {
         broker_req *r = c->req;
 
-        if (r != NULL && r->owner == owner && streams(r) && r->stream.save != NULL)
+        if (r != NULL && r->owner == owner && can_save_answer(r))
             answer_save(r);
     }
     return atomic_load(&owner->requests) == 0;
@@ -193,6 +240,11 @@ static void intake_resume(broker_req *r, const route *to)
     broker_bytes saved = {(const uint8_t *)r->saved.bytes.data, r->saved.bytes.len};
 
     r->held = r->paused = false;
+    if (r->answered) { /* goes on by stream() once more */
+        r->begun = true;
+        r->answered = r->streaming = r->waiting = false;
+        atomic_store(&r->woken, false);
+    }
     if (to == NULL || to->r.resume_req == NULL) {
         req_refuse(r, 503, "the plugin that served this path was changed; send it again");
         return;
@@ -245,7 +297,7 @@ void http_go_on(http_server *s, const char *name)
             r->held = false;
             if (streams(r))
                 answer_go_on(r);
-            else
+            if (!c->closing)
                 conn_run(c);
         }
     }

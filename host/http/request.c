@@ -48,19 +48,28 @@ void req_free(broker_req *r)
 void req_left(broker_req *r)
 {
     r->conn = NULL;
-    if (r->answered) {
+    if (req_wants_body(r) && !r->body_told)
+        req_abort(r, 0);
+    /* Else it still has to be ended: by its handler, or by the refusal that is on its way. */
+    if (r->answered)
         answer_left(r);
-        return;
-    }
-    if (r->waits != WAITS_NOT) { /* nobody has it */
+    else if (r->waits != WAITS_NOT) /* nobody has it */
         req_free(r);
-        return;
-    }
-    /* It still has to be ended: by its handler, or by the refusal that is on its way. */
-    if (r->has_intake && !r->body_told) {
-        r->has_intake = false;
-        CROSS(r->owner, "on_abort", r->intake.on_abort(r->intake.self, r));
-    }
+}
+
+bool req_wants_body(const broker_req *r)
+{
+    if (!r->has_intake || r->over || r->cut || r->closing)
+        return false;
+    return !r->answered || r->streaming;
+}
+
+void req_abort(broker_req *r, unsigned verdict)
+{
+    r->verdict = verdict;
+    r->keep = false;
+    r->has_intake = false;
+    CROSS(r->owner, "on_abort", r->intake.on_abort(r->intake.self, r));
 }
 
 static bool is_method(const broker_req *r, const char *name)
@@ -401,8 +410,10 @@ broker_rc http_receive(broker_req *r, const broker_intake *intake)
     memset(&r->intake, 0, sizeof r->intake);
     memcpy(&r->intake, intake, intake->size < sizeof r->intake ? intake->size : sizeof r->intake);
     r->has_intake = true;
-    if (r->head.expects_continue && !body_is_over(&r->body) && r->conn != NULL)
+    if (r->head.expects_continue && !body_is_over(&r->body) && r->conn != NULL) {
+        r->head.expects_continue = false;
         conn_write(r->conn, (char *)(uintptr_t) "HTTP/1.1 100 Continue\r\n\r\n", 25, NULL, NULL);
+    }
     return BROKER_OK;
 }
 
