@@ -38,7 +38,6 @@ typedef struct node {
     pool *pool;
     bus *bus;
     http_server *http;
-    net *net;
     loader *loader;
     uint8_t key[32];
     char *data_dir;
@@ -368,7 +367,6 @@ static void loader_make(node *n)
     n->parts.pool = n->pool;
     n->parts.bus = n->bus;
     n->parts.http = n->http;
-    n->parts.net = n->net;
     n->parts.data_dir = n->data_dir;
     settings_swap(n->settings, &n->parts.swap_prepare_ms, &n->parts.swap_pause_ms);
     n->loader = loader_new(&n->parts, dir, under_sanitizer());
@@ -450,7 +448,6 @@ static void node_free(node *n)
             uv_close((uv_handle_t *)&n->hangup, NULL);
             uv_close((uv_handle_t *)&n->deadline, NULL);
         }
-        net_free(n->net);
         pool_free(n->pool);
         uv_run(loop_uv(n->loop), UV_RUN_NOWAIT); /* what the workers posted last */
         bus_free(n->bus);
@@ -518,7 +515,6 @@ int node_run(conf *c, bool safe)
     }
     n->pool = pool_new(n->loop, settings_workers(n->settings));
     n->bus = bus_new(n->loop, n->pool, &options);
-    n->net = net_new(n->loop);
     status = EXIT_START;
     if (!http_make(n, &why))
         goto fail;

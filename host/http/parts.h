@@ -3,9 +3,9 @@
 #define HTTP_PARTS_H
 
 #include "http/body.h"
+#include "http/head.h"
 #include "http/http.h"
 #include "http/route.h"
-#include "net/head.h"
 #include "net/wire.h"
 #include "run/metrics.h"
 

@@ -64,7 +64,7 @@ static void server_free_when_over(http_server *s)
     if (s->n_reqs != 0)
         return; /* somebody will still answer them */
     route_forget(&s->routes, NULL);
-    tls_release(s->tls);
+    tls_free(s->tls);
     free_list(s->keys);
     free_list(s->origins);
     free_list(s->hosts);
@@ -120,6 +120,14 @@ static void on_connection(uv_stream_t *listener, int status)
         s->pending = true; /* libuv waits until it is accepted */
 }
 
+static bool address_of(const char *host, unsigned port, struct sockaddr_storage *out)
+{
+    if (strcmp(host, "localhost") == 0)
+        host = "127.0.0.1";
+    return uv_ip4_addr(host, (int)port, (struct sockaddr_in *)out) == 0 ||
+           uv_ip6_addr(host, (int)port, (struct sockaddr_in6 *)out) == 0;
+}
+
 static void metrics_make(http_server *s)
 {
     static const double seconds[] = {0.001, 0.004, 0.016, 0.064, 0.25, 1, 4, 16};
@@ -164,12 +172,13 @@ http_server *http_new(loop *l, pool *p, const http_options *o, sb *why)
     must(uv_tcp_init(loop_uv(l), &s->listener) == 0 && uv_timer_init(loop_uv(l), &s->tick) == 0);
     s->listener.data = s->tick.data = s;
     s->handles = 2;
+    memset(&addr, 0, sizeof addr);
     if (o->cert_file != NULL) {
         s->tls = tls_new_server(o->cert_file, o->key_file, "http/1.1", why);
         if (s->tls == NULL)
             goto fail;
     }
-    if (!wire_address(o->host, o->port, &addr)) {
+    if (!address_of(o->host, o->port, &addr)) {
         sb_printf(why, "httpServer.host '%s' is not an IP address", o->host);
         goto fail;
     }

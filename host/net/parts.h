@@ -10,7 +10,6 @@
 #define TLS_BLOCK (64u * 1024u)
 
 struct tls {
-    unsigned refs;
     SSL_CTX *ctx;
     unsigned char alpn[32]; /* length and name */
     unsigned alpn_len;

@@ -54,21 +54,18 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
 tls *tls_new_server(const char *cert_file, const char *key_file, const char *alpn, sb *why)
 {
     tls *t = must_alloc(sizeof *t);
-    size_t len = alpn != NULL ? strlen(alpn) : 0;
+    size_t len = strlen(alpn);
 
-    t->refs = 1;
     must(len < sizeof t->alpn);
     t->alpn[0] = (unsigned char)len;
-    if (len != 0)
-        memcpy(t->alpn + 1, alpn, len);
+    memcpy(t->alpn + 1, alpn, len);
     t->alpn_len = (unsigned)len + 1;
     t->ctx = SSL_CTX_new(TLS_server_method());
     must(t->ctx != NULL);
     SSL_CTX_set_min_proto_version(t->ctx, TLS1_2_VERSION);
     SSL_CTX_set_options(t->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_set_mode(t->ctx, SSL_MODE_RELEASE_BUFFERS);
-    if (len != 0)
-        SSL_CTX_set_alpn_select_cb(t->ctx, on_alpn, t);
+    SSL_CTX_set_alpn_select_cb(t->ctx, on_alpn, t);
     if (!file_is_there("certificate", cert_file, why) || !file_is_there("TLS key", key_file, why) ||
         !key_is_private(key_file, why))
         goto fail;
@@ -83,19 +80,13 @@ tls *tls_new_server(const char *cert_file, const char *key_file, const char *alp
     }
     return t;
 fail:
-    tls_release(t);
+    tls_free(t);
     return NULL;
 }
 
-void tls_retain(tls *t)
+void tls_free(tls *t)
 {
-    if (t != NULL)
-        t->refs++;
-}
-
-void tls_release(tls *t)
-{
-    if (t == NULL || --t->refs != 0)
+    if (t == NULL)
         return;
     SSL_CTX_free(t->ctx);
     free(t);

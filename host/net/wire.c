@@ -37,21 +37,17 @@ static void on_written(uv_write_t *uv, int status)
     free(o);
 }
 
-static uv_buf_t buf_of(const void *bytes, size_t len)
-{
-    return uv_buf_init((char *)(uintptr_t)bytes, (unsigned)len);
-}
-
-static bool send_bufs(wire *w, const uv_buf_t *bufs, unsigned n, uint8_t *cipher,
-                      void (*written)(void *arg, bool ok), void *arg)
+static bool send_bytes(wire *w, const void *bytes, size_t len, uint8_t *cipher,
+                       void (*written)(void *arg, bool ok), void *arg)
 {
     out_req *o = must_alloc(sizeof *o);
+    uv_buf_t buf = uv_buf_init((char *)(uintptr_t)bytes, (unsigned)len);
 
     o->w = w;
     o->written = written;
     o->arg = arg;
     o->cipher = cipher;
-    if (uv_write(&o->uv, (uv_stream_t *)&w->tcp, bufs, n, on_written) == 0)
+    if (uv_write(&o->uv, (uv_stream_t *)&w->tcp, &buf, 1, on_written) == 0)
         return true;
     free(cipher);
     free(o);
@@ -63,44 +59,28 @@ static bool flush(wire *w, void (*written)(void *arg, bool ok), void *arg)
 {
     size_t len = BIO_ctrl_pending(w->out);
     uint8_t *cipher;
-    uv_buf_t buf;
 
     if (len == 0 && written == NULL)
         return true;
     cipher = must_alloc(len + 1);
     must(len == 0 || BIO_read(w->out, cipher, (int)len) == (int)len);
-    buf = buf_of(cipher, len);
-    return send_bufs(w, &buf, 1, cipher, written, arg);
-}
-
-/* A memory BIO takes everything; what can fail is the session. */
-static bool encrypt(wire *w, const void *bytes, size_t len)
-{
-    must(len <= INT_MAX);
-    if (len == 0 || SSL_write(w->ssl, bytes, (int)len) > 0)
-        return true;
-    ERR_clear_error();
-    return false;
-}
-
-bool wire_write_two(wire *w, const void *head, size_t head_len, const void *bytes, size_t len,
-                    void (*written)(void *arg, bool ok), void *arg)
-{
-    uv_buf_t bufs[] = {buf_of(head, head_len), buf_of(bytes, len)};
-
-    if (w->closing)
-        return false;
-    if (w->ssl == NULL)
-        return head_len == 0 ? send_bufs(w, bufs + 1, 1, NULL, written, arg)
-                             : send_bufs(w, bufs, 2, NULL, written, arg);
-    must(w->up);
-    return encrypt(w, head, head_len) && encrypt(w, bytes, len) && flush(w, written, arg);
+    return send_bytes(w, cipher, len, cipher, written, arg);
 }
 
 bool wire_write(wire *w, const void *bytes, size_t len, void (*written)(void *arg, bool ok),
                 void *arg)
 {
-    return wire_write_two(w, NULL, 0, bytes, len, written, arg);
+    if (w->closing)
+        return false;
+    if (w->ssl == NULL)
+        return send_bytes(w, bytes, len, NULL, written, arg);
+    must(w->up && len <= INT_MAX);
+    /* A memory BIO takes everything; what can fail is the session. */
+    if (len != 0 && SSL_write(w->ssl, bytes, (int)len) <= 0) {
+        ERR_clear_error();
+        return false;
+    }
+    return flush(w, written, arg);
 }
 
 void wire_end(wire *w)
@@ -142,9 +122,7 @@ static bool handshake(wire *w)
     w->up = rc == 1;
     if (rc <= 0 && !waits)
         broken(w);
-    if (w->up && w->calls->up != NULL)
-        w->calls->up(w);
-    return w->up && !w->closing;
+    return w->up;
 }
 
 /* Hand on what can be decrypted, as long as the owner reads. */
@@ -237,7 +215,6 @@ void wire_read(wire *w, bool on)
 bool wire_accept(wire *w, loop *l, uv_stream_t *listener, tls *with, const wire_calls *calls)
 {
     *w = (wire){.loop = l, .calls = calls, .tls = with, .pump.fn = on_pump};
-    tls_retain(with);
     must(uv_tcp_init(loop_uv(l), &w->tcp) == 0);
     if (uv_accept(listener, (uv_stream_t *)&w->tcp) != 0)
         return false;
@@ -266,8 +243,6 @@ static void on_closed(uv_handle_t *h)
 
     SSL_free(w->ssl);
     w->ssl = NULL;
-    tls_release(w->tls);
-    w->tls = NULL;
     if (w->pump_posted)
         w->gone = true; /* the call that is under way ends it */
     else
@@ -293,15 +268,6 @@ void wire_close(wire *w)
             uv_try_write((uv_stream_t *)&w->tcp, &buf, 1);
     }
     uv_close((uv_handle_t *)&w->tcp, on_closed);
-}
-
-bool wire_address(const char *host, unsigned port, struct sockaddr_storage *out)
-{
-    memset(out, 0, sizeof *out);
-    if (strcmp(host, "localhost") == 0)
-        host = "127.0.0.1";
-    return uv_ip4_addr(host, (int)port, (struct sockaddr_in *)out) == 0 ||
-           uv_ip6_addr(host, (int)port, (struct sockaddr_in6 *)out) == 0;
 }
 
 void wire_peer(const wire *w, sb *out)

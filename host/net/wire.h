@@ -15,8 +15,6 @@ typedef struct wire_calls {
     uint8_t *(*room)(wire *w, size_t *len);
     /* n bytes were put there. 0: the peer sends no more (it may still read). -1: broken. */
     void (*got)(wire *w, ssize_t n);
-    /* The TLS handshake is over. NULL: it need not be told. */
-    void (*up)(wire *w);
     /* After wire_close(), once, the last call: free what the wire is in. */
     void (*closed)(wire *w);
 } wire_calls;
@@ -34,7 +32,7 @@ struct wire {
 };
 
 /* Take the connection that waits at the listener. False: it is gone; still wire_close()
- * it. with: NULL, or the TLS that the listener speaks; retained. */
+ * it. with: NULL, or the TLS that the listener speaks; kept until closed(). */
 bool wire_accept(wire *w, loop *l, uv_stream_t *listener, tls *with, const wire_calls *calls);
 /* The handshake, if any, is over: writing is possible. */
 bool wire_is_up(const wire *w);
@@ -43,14 +41,9 @@ void wire_read(wire *w, bool on);
  * False: the wire is broken or closing; written() is not called. */
 bool wire_write(wire *w, const void *bytes, size_t len, void (*written)(void *arg, bool ok),
                 void *arg);
-/* The same of two pieces, one behind the other. */
-bool wire_write_two(wire *w, const void *head, size_t head_len, const void *bytes, size_t len,
-                    void (*written)(void *arg, bool ok), void *arg);
 /* After what is written, say that no more will come. */
 void wire_end(wire *w);
 void wire_close(wire *w);
-/* The address of a listener; false: host is neither an IP address nor localhost. */
-bool wire_address(const char *host, unsigned port, struct sockaddr_storage *out);
 /* "127.0.0.1:5123", "[::1]:5123"; "" when unknown. */
 void wire_peer(const wire *w, sb *out);
 

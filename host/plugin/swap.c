@@ -103,7 +103,6 @@ static void park(build *b)
     if (b->parts->http != NULL) /* closed before the plugins stop */
         http_park(b->parts->http, &b->ledger);
     bus_park(b->parts->bus, &b->ledger);
-    net_park(b->parts->net, &b->ledger);
     registry_park(loader_registry(b->loader), b, true);
 }
 
@@ -113,7 +112,6 @@ static void go_on(build *b)
     if (b->parts->http != NULL)
         http_go_on(b->parts->http, b->manifest.name);
     bus_go_on(b->parts->bus, b->manifest.name);
-    net_go_on(b->parts->net, b->manifest.name);
     registry_park(loader_registry(b->loader), b, false);
 }
 
@@ -338,11 +336,10 @@ static bool prepared(swap *s, step next)
 static bool held(swap *s)
 {
     build *b = s->old;
-    http_server *http = b->parts->http; /* closed before the plugins stop */
-    bool calm = http == NULL || (s->kind == CHANGE_DISABLE ? http_end(http, &b->ledger)
-                                                           : http_hold(http, &b->ledger));
+    bool calm = b->parts->http == NULL || s->kind == CHANGE_DISABLE
+                    ? http_end(b->parts->http, &b->ledger)
+                    : http_hold(b->parts->http, &b->ledger);
 
-    net_hold(b->parts->net, &b->ledger);
     if (!calm || atomic_load(&b->ledger.admissions) != 0)
         return false;
     s->step = PREPARING_AGAIN; /* what came in since the first time */

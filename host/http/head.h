@@ -1,6 +1,6 @@
 /* head -- the head of an HTTP/1.1 request, strictly (RFC 9112). Pure. */
-#ifndef NET_HEAD_H
-#define NET_HEAD_H
+#ifndef HTTP_HEAD_H
+#define HTTP_HEAD_H
 
 #include "base/base.h"
 

@@ -1,6 +1,6 @@
 /* head -- see head.h. Refuses what two parsers may read in two ways: both lengths,
  * repeated Host, bare line feeds, folded lines, spaces before the colon. */
-#include "net/head.h"
+#include "http/head.h"
 
 #include <strings.h>
 
