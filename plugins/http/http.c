@@ -4,7 +4,7 @@
  * something stores the stream. [loop] throughout; a request's state is a `post`, freed with
  * its answer. */
 #include "base/base.h"
-#include "content.h"
+#include "payload/payload.h"
 #include "streamr/streamr.h"
 
 #include <broker/plugin.h>
@@ -198,10 +198,12 @@ static bool parameters_read(post *p, broker_publication *what)
 static bool content_read(post *p, broker_publication *what)
 {
     sb why = SB_INIT;
-    bool ok = content_check(p->body.data, p->body.len, &why);
+    payload sent;
+    bool ok = payload_read((broker_str){p->body.data, p->body.len}, false, &sent, &why);
 
-    what->content = (broker_bytes){(const uint8_t *)p->body.data, p->body.len};
-    if (!ok)
+    if (ok)
+        what->content = (broker_bytes){(const uint8_t *)sent.content.ptr, sent.content.len};
+    else
         refuse(p, 400, why.data);
     sb_done(&why);
     return ok;
