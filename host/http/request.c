@@ -151,12 +151,6 @@ static bool is_read(const broker_req *r)
     return is_method(r, "GET") || is_method(r, "HEAD");
 }
 
-static bool loopback(const char *host)
-{
-    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
-           strcmp(host, "localhost") == 0;
-}
-
 static void query_parse(broker_req *r, broker_str text)
 {
     const char *p = text.ptr, *end = p + text.len;
@@ -226,7 +220,7 @@ static unsigned gate(broker_req *r, const char **why)
         return 0;
     status = key_check(s, head_get(&r->head, "Authorization"));
     *why = status == 401 ? "Unauthorized" : "Forbidden";
-    if (status == 0 && s->n_keys == 0 && !is_read(r) && !loopback(s->host)) {
+    if (status == 0 && s->n_keys == 0 && !is_read(r) && !host_is_loopback(s->host)) {
         *why = "this node is reachable from other machines; writing takes an API key "
                "(apiAuthentication.keys)";
         status = 403;
