@@ -154,9 +154,9 @@ static bool key_check(websocket *w, const sb *key, broker_rc *status, sb *why)
         sb_puts(why, "it shows no API key (parameter apiKey)");
         return false;
     }
-    *status = 403;
     if (w->access->check(w->ctx, (broker_str){key->data, key->len}) == BROKER_OK)
         return true;
+    *status = 403;
     sb_puts(why, "its API key is not one of this node's");
     return false;
 }
