@@ -122,7 +122,9 @@ Test(websocket, a_full_bus_stops_the_reading_and_nothing_is_lost_or_overtaken)
     h.room = 1;
     say(a, "{\"a\":1}");
     say(a, "{\"a\":2}");
-    say(a, "{\"a\":3}"); /* was read already */
+    h.room = 2;
+    say(a, "{\"a\":3}"); /* was read already; the one before it goes first */
+    h.room = 1;
     say(b, "{\"b\":1}");
     cr_assert(a->paused && b->paused);
     cr_assert_eq(h.n_published, 1);
@@ -212,6 +214,10 @@ Test(websocket, subscribers_share_a_subscription_and_a_buffer)
     }
     cr_assert_eq(metric("messages_out_total{}"), 32);
     cr_assert_eq(metric("connections{kind=\"subscribe\"}"), 16);
+    leave(c[15]); /* the last in the list */
+    c[15] = client_open(FOLLOW);
+    deliver(&h.subs[0], texts, 1);
+    cr_assert_str_eq(c[15]->got.data, "{\"n\":1}\n");
     for (int i = 0; i < 15; i++)
         leave(c[i]);
     cr_assert(h.subs[0].live);
