@@ -419,6 +419,27 @@ class Endings(unittest.TestCase):
         self.assertEqual(set(acknowledged) - there, set())
         node.stop()
 
+    def test_a_stop_in_the_middle_of_a_flood_is_a_clean_one(self):
+        node = WsNode().start()
+        over = threading.Event()
+
+        def publish():
+            with node.client("publish") as out:
+                try:
+                    while not over.is_set():
+                        flood(out, ['{"n":1}'] * 1000)
+                except OSError:
+                    pass
+
+        threads = [threading.Thread(target=publish) for _ in range(2)]
+        for t in threads:
+            t.start()
+        until(lambda: node.metric("websocket_messages_in_total") > 20000, 60, "the flood is there")
+        node.stop()
+        over.set()
+        for t in threads:
+            t.join(30)
+
     def test_a_stop_answers_publishers_and_says_goodbye(self):
         node = WsNode().start()
         with node.client("subscribe") as live, node.client("publish", ack="true") as out:
