@@ -3,9 +3,9 @@
 #define HTTP_PARTS_H
 
 #include "http/body.h"
-#include "http/head.h"
 #include "http/http.h"
 #include "http/route.h"
+#include "net/head.h"
 #include "net/wire.h"
 #include "run/metrics.h"
 
@@ -124,6 +124,5 @@ void answer_left(broker_req *r);
 /* server.c */
 void server_conn_gone(http_server *s);
 void server_req_gone(http_server *s);
-const char *status_text(unsigned status);
 
 #endif

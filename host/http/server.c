@@ -3,38 +3,6 @@
 
 #include <arpa/inet.h>
 
-const char *status_text(unsigned status)
-{
-    static const struct {
-        unsigned status;
-        const char *text;
-    } texts[] = {
-        {200, "OK"},
-        {204, "No Content"},
-        {400, "Bad Request"},
-        {401, "Unauthorized"},
-        {403, "Forbidden"},
-        {404, "Not Found"},
-        {405, "Method Not Allowed"},
-        {408, "Request Timeout"},
-        {413, "Content Too Large"},
-        {417, "Expectation Failed"},
-        {421, "Misdirected Request"},
-        {422, "Unprocessable Content"},
-        {431, "Request Header Fields Too Large"},
-        {500, "Internal Server Error"},
-        {501, "Not Implemented"},
-        {503, "Service Unavailable"},
-        {505, "HTTP Version Not Supported"},
-        {507, "Insufficient Storage"},
-    };
-
-    for (size_t i = 0; i < COUNT_OF(texts); i++)
-        if (texts[i].status == status)
-            return texts[i].text;
-    return "Status";
-}
-
 static char **copy_list(const char *const *list, size_t n)
 {
     char **copy = must_alloc((n + 1) * sizeof *copy);
