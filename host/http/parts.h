@@ -64,7 +64,7 @@ typedef enum conn_state {
 } conn_state;
 
 struct conn {
-    wire wire;
+    wire *wire;
     http_server *server;
     conn *next, **link;
     conn_state state;

@@ -340,7 +340,7 @@ broker_str http_user(broker_req *r)
 broker_str http_peer(broker_req *r)
 {
     if (r->peer.len == 0 && r->conn != NULL)
-        wire_peer(&r->conn->wire, &r->peer);
+        wire_peer(r->conn->wire, &r->peer);
     return (broker_str){r->peer.data, r->peer.len};
 }
 

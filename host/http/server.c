@@ -32,7 +32,7 @@ static void server_free_when_over(http_server *s)
     if (s->n_reqs != 0)
         return; /* somebody will still answer them */
     route_forget(&s->routes, NULL);
-    tls_free(s->tls);
+    tls_release(s->tls);
     free_list(s->keys);
     free_list(s->origins);
     free_list(s->hosts);
