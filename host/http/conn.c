@@ -65,6 +65,21 @@ static void on_closed(void *owner)
     server_conn_gone(s);
 }
 
+void conn_give(conn *c)
+{
+    broker_req *r = c->req;
+    wire *w = c->wire;
+    broker_buf *in = c->in;
+
+    wire_read(w, false);
+    r->take(r->take_arg, w, in != NULL ? in->bytes + c->start : NULL, c->len - c->start);
+    c->req = NULL;
+    r->conn = NULL;
+    req_free(r);
+    c->closing = true;
+    on_closed(c);
+}
+
 void conn_close(conn *c)
 {
     if (c->closing)

@@ -43,6 +43,8 @@ struct broker_req {
     bool has_intake, body_told, paused, answered, head_only, keep;
     atomic_bool resumed, woken;
     loop_call call_answer, call_resume, call_wake;
+    void (*take)(void *arg, wire *w, const uint8_t *bytes, size_t len);
+    void *take_arg;
 
     sb answer; /* head, and body of a reply */
     unsigned status;
@@ -106,7 +108,9 @@ void conn_close(conn *c);
 void conn_write(conn *c, void *bytes, size_t len, void (*written)(conn *c), void *owned);
 void conn_next(conn *c); /* the answer is out: on to the next request */
 void conn_touch(conn *c, unsigned timeout_ms);
-void conn_run(conn *c);  /* look at what has been read */
+void conn_run(conn *c); /* look at what has been read */
+/* Its wire, and what was read, go to req->take(); the connection is over. */
+void conn_give(conn *c);
 void conn_late(conn *c); /* its deadline is over: end it, with 408 when that helps */
 
 /* request.c */

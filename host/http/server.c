@@ -95,14 +95,6 @@ static void on_connection(uv_stream_t *listener, int status)
         s->pending = true; /* libuv waits until it is accepted */
 }
 
-static bool address_of(const char *host, unsigned port, struct sockaddr_storage *out)
-{
-    if (strcmp(host, "localhost") == 0)
-        host = "127.0.0.1";
-    return uv_ip4_addr(host, (int)port, (struct sockaddr_in *)out) == 0 ||
-           uv_ip6_addr(host, (int)port, (struct sockaddr_in6 *)out) == 0;
-}
-
 static void metrics_make(http_server *s)
 {
     static const double seconds[] = {0.001, 0.004, 0.016, 0.064, 0.25, 1, 4, 16};
@@ -153,7 +145,7 @@ http_server *http_new(loop *l, pool *p, const http_options *o, sb *why)
         if (s->tls == NULL)
             goto fail;
     }
-    if (!address_of(o->host, o->port, &addr)) {
+    if (!wire_address_of(o->host, o->port, &addr)) {
         sb_printf(why, "httpServer.host '%s' is not an IP address", o->host);
         goto fail;
     }

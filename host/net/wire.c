@@ -443,3 +443,11 @@ void wire_peer(const wire *w, sb *out)
     sb_printf(out, addr.ss_family == AF_INET6 ? "[%s]:%u" : "%s:%u", text,
               ntohs(((struct sockaddr_in *)&addr)->sin_port));
 }
+
+bool wire_address_of(const char *host, unsigned port, struct sockaddr_storage *out)
+{
+    if (strcmp(host, "localhost") == 0)
+        host = "127.0.0.1";
+    return uv_ip4_addr(host, (int)port, (struct sockaddr_in *)out) == 0 ||
+           uv_ip6_addr(host, (int)port, (struct sockaddr_in6 *)out) == 0;
+}

@@ -47,6 +47,8 @@ void wire_end(wire *w);
 void wire_close(wire *w);
 /* What broke it, or NULL. */
 const char *wire_why(const wire *w);
+/* The address that host names without being looked up: a number, or "localhost". */
+bool wire_address_of(const char *host, unsigned port, struct sockaddr_storage *out);
 /* "127.0.0.1:5123", "[::1]:5123"; "" when unknown. */
 void wire_peer(const wire *w, sb *out);
 
