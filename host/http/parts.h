@@ -3,9 +3,9 @@
 #define HTTP_PARTS_H
 
 #include "http/body.h"
-#include "http/head.h"
 #include "http/http.h"
 #include "http/route.h"
+#include "net/head.h"
 #include "net/wire.h"
 #include "run/metrics.h"
 
@@ -57,6 +57,8 @@ struct broker_req {
     bool has_intake, body_told, paused, answered, head_only, keep;
     atomic_bool resumed, woken;
     loop_call call_answer, call_resume, call_wake;
+    void (*take)(void *arg, wire *w, const uint8_t *bytes, size_t len);
+    void *take_arg;
 
     sb answer; /* head, and body of a reply */
     unsigned status;
@@ -78,13 +80,13 @@ struct broker_req {
 
 typedef enum conn_state {
     CONN_HEAD,
-    CONN_BODY,   /* a streamed answer may be on its way already */
+    CONN_BODY, /* a streamed answer may be on its way already */
     CONN_ANSWER,
     CONN_LINGER, /* answered before the body was over: the rest is read and thrown away */
 } conn_state;
 
 struct conn {
-    wire wire;
+    wire *wire;
     http_server *server;
     conn *next, **link;
     conn_state state;
@@ -127,7 +129,9 @@ void conn_close(conn *c);
 void conn_write(conn *c, void *bytes, size_t len, void (*written)(conn *c), void *owned);
 void conn_next(conn *c); /* the answer is out: on to the next request */
 void conn_touch(conn *c, unsigned timeout_ms);
-void conn_run(conn *c);  /* look at what has been read */
+void conn_run(conn *c); /* look at what has been read */
+/* Its wire, and what was read, go to req->take(); the connection is over. */
+void conn_give(conn *c);
 /* End it when a deadline is over, with 408 when that helps. */
 void conn_check(conn *c, uint64_t now);
 
@@ -157,6 +161,5 @@ void answer_left(broker_req *r);
 /* server.c */
 void server_conn_gone(http_server *s);
 void server_req_gone(http_server *s);
-const char *status_text(unsigned status);
 
 #endif

@@ -40,7 +40,4 @@ unsigned route_find(const route *list, broker_str method, broker_str path, route
                     sb *allow);
 void route_match_done(route_match *m);
 
-/* %XX decoded, and '+' as a space when plus; false: malformed. */
-bool percent_decode(const char *s, size_t len, bool plus, sb *out);
-
 #endif

@@ -44,7 +44,8 @@ static const struct {
     {BROKER_ID_broker_transport, &service_transport}, {BROKER_ID_broker_http, &service_http},
     {BROKER_ID_broker_work, &service_work},           {BROKER_ID_broker_metrics, &service_metrics},
     {BROKER_ID_broker_registry, &service_registry},   {BROKER_ID_broker_sign, &service_sign},
-    {BROKER_ID_broker_access, &service_access},       {BROKER_ID_broker_node, &service_node},
+    {BROKER_ID_broker_access, &service_access},       {BROKER_ID_broker_net, &service_net},
+    {BROKER_ID_broker_node, &service_node},
 };
 
 static const void *host_service(broker_ctx *ctx, const char *id)
@@ -286,6 +287,10 @@ void build_vacate(build *b, build *keeper)
     if (b->parts->http != NULL) /* closed before the plugins stop */
         http_vacate(b->parts->http, &b->ledger, &keeper->ledger);
     bus_vacate(b->parts->bus, &b->ledger, &keeper->ledger);
+    if (b == keeper)
+        net_leave(b->parts->net, &b->ledger);
+    else
+        net_forget(b->parts->net, &b->ledger); /* what it took over waits again */
     registry_forget(loader_registry(b->loader), b);
     work_stop(b);
 }
@@ -295,6 +300,7 @@ void build_forget(build *b)
     if (b->parts->http != NULL)
         http_unroute(b->parts->http, &b->ledger);
     bus_forget(b->parts->bus, &b->ledger);
+    net_forget(b->parts->net, &b->ledger);
     registry_forget(loader_registry(b->loader), b);
     work_stop(b);
 }

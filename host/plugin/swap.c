@@ -103,6 +103,7 @@ static void park(build *b)
     if (b->parts->http != NULL) /* closed before the plugins stop */
         http_park(b->parts->http, &b->ledger);
     bus_park(b->parts->bus, &b->ledger);
+    net_park(b->parts->net, &b->ledger);
     registry_park(loader_registry(b->loader), b, true);
 }
 
@@ -112,6 +113,7 @@ static void go_on(build *b)
     if (b->parts->http != NULL)
         http_go_on(b->parts->http, b->manifest.name);
     bus_go_on(b->parts->bus, b->manifest.name);
+    net_unpark(b->parts->net, &b->ledger);
     registry_park(loader_registry(b->loader), b, false);
 }
 
@@ -253,7 +255,7 @@ static void roll_back(swap *s)
         sb_printf(&s->why, "; and the build before did not start again: %s", again.data);
         sb_clear(&s->p->down);
         sb_append(&s->p->down, s->why.data, s->why.len);
-        build_vacate(s->old, s->old);
+        build_vacate(s->old, s->old); /* nobody takes over what it had */
     }
     go_on(s->old);
     if (!ok) {
@@ -340,6 +342,7 @@ static bool held(swap *s)
                     ? http_end(b->parts->http, &b->ledger)
                     : http_hold(b->parts->http, &b->ledger);
 
+    net_hold(b->parts->net, &b->ledger);
     if (!calm || atomic_load(&b->ledger.admissions) != 0)
         return false;
     s->step = PREPARING_AGAIN; /* what came in since the first time */
