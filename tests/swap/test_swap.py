@@ -2,6 +2,7 @@
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
 from node import BUILD, STREAM, Node, generate, join, program, split, until  # noqa: E402
+from ws import Client  # noqa: E402
 
 
 def build(name):
@@ -315,6 +317,54 @@ class Store(unittest.TestCase):
         self.assertEqual(failures, [])
         self.assertGreater(swaps, 3)
         self.assertEqual(node.raw(), messages)
+        node.stop()
+
+
+class Interfaces(unittest.TestCase):
+    """Clients of the interfaces keep their connections, and see each message once."""
+
+    def test_websocket_subscribers_see_every_message_once_across_swaps_of_it_and_of_the_store(self):
+        node = Node(plugins={"websocket": {"port": 0}, "logStore": {"db": {"minFreeBytes": 0}}}).start()
+        port = int(re.search(r"listening on ws://127.0.0.1:(\d+)", node.said()).group(1))
+        target = "/streams/%s/subscribe" % STREAM.replace("/", "%2F")
+        clients = [Client(port, target) for _ in range(16)]
+        messages = split(generate(3000, content=40))
+        seen = [[] for _ in clients]
+
+        def read(i):
+            while len(seen[i]) < len(messages):
+                seen[i].append(json.loads(clients[i].receive())["n"])
+
+        readers = [threading.Thread(target=read, args=(i,)) for i in range(len(clients))]
+        for r in readers:
+            r.start()
+        for at in range(0, len(messages), 100):
+            self.assertEqual(node.upload(join(messages[at:at + 100]))[1]["stored"], 100)
+            result = command(node, "swap", "websocket" if at % 200 == 0 else "logStore")
+            self.assertEqual(result.returncode, 0, result.stderr)
+        for r in readers:
+            r.join(60)
+        for numbers in seen:
+            self.assertEqual(numbers, list(range(3000)))
+        node.stop()
+
+    def test_websocket_publishers_get_every_answer_across_swaps(self):
+        node = Node(plugins={"websocket": {"port": 0}, "logStore": {"db": {"minFreeBytes": 0}}}).start()
+        port = int(re.search(r"listening on ws://127.0.0.1:(\d+)", node.said()).group(1))
+        out = Client(port, "/streams/%s/publish?ack=true" % STREAM.replace("/", "%2F"))
+        answers = []
+        reader = threading.Thread(target=lambda: [answers.append(json.loads(out.receive())) for _ in range(2000)])
+        reader.start()
+        for n in range(2000):
+            out.send('{"n":%d}' % n)
+            if n % 100 == 0:
+                result = command(node, "swap", "websocket" if n % 200 == 0 else "logStore")
+                self.assertEqual(result.returncode, 0, result.stderr)
+        reader.join(60)
+        self.assertEqual([a["ack"]["index"] for a in answers], list(range(2000)))
+        self.assertEqual({a["ack"]["outcome"] for a in answers}, {"stored"})
+        stored = node.json(node.data_path() + "/from?fromTimestamp=0")["messages"]
+        self.assertEqual([m["content"]["n"] for m in stored], list(range(2000)))
         node.stop()
 
 
