@@ -59,7 +59,8 @@ static void upload_free(upload *u)
 {
     frames_release(u, u->n_frames - u->at);
     free(u->frames);
-    u->l->bus->buf_release(u->partial);
+    if (u->partial != NULL)
+        u->l->bus->buf_release(u->partial);
     sb_done(&u->stream);
     sb_done(&u->rejections);
     sb_done(&u->failure);
@@ -312,7 +313,8 @@ static void on_upload(void *self, broker_req *req)
         upload_free(u);
         return;
     }
-    l->http->receive(req, &intake);
+    if (l->http->receive(req, &intake) != BROKER_OK)
+        on_abort(u, req);
 }
 
 broker_rc upload_routes(logstore *l)
