@@ -20,6 +20,8 @@ void check_restart(const subject *s)
                 break;
             life_traffic(&l);
         }
+        if (l.k->phase == PHASE_RUNNING)
+            life_quiesce(&l, &state);
     }
     life_destroy(&l);
     sb_done(&state);

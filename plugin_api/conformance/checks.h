@@ -17,8 +17,9 @@ typedef struct subject {
 typedef struct check {
     const char *name, *about;
     void (*run)(const subject *s);
-    bool loaded;  /* needs im and section */
-    bool hotswap; /* only of those that hand state over */
+    bool prerequisite; /* the others need it */
+    bool loads;        /* needs im and section */
+    bool hotswap;      /* only of those that hand state over */
     unsigned limit_s;
 } check;
 

@@ -171,7 +171,8 @@ void image_exports(const char *file, sb *out)
             name = names.sh_offset + sym.st_name;
             if (sym.st_shndx == SHN_UNDEF || name >= len ||
                 memchr(bytes + name, 0, len - name) == NULL ||
-                strcmp(bytes + name, "broker_plugin") == 0)
+                strcmp(bytes + name, "broker_plugin") == 0 ||
+                strncmp(bytes + name, "__odr_asan", 10) == 0) /* a sanitizer's own */
                 continue;
             sb_printf(out, "%s'%s'", out->len != 0 ? ", " : "", bytes + name);
         }

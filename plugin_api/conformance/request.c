@@ -410,6 +410,9 @@ const broker_http kit_http = {
 /* The path of the route with the plan's values in place of {names}. */
 static void path_fill(const route *r, broker_req *q)
 {
+    char stream[64];
+
+    snprintf(stream, sizeof stream, "%s/conformance", kit_address());
     for (const char *at = r->path; *at != '\0';) {
         const char *end = *at == '{' ? strchr(at, '}') : NULL;
         const char *value = q->plan.value;
@@ -420,8 +423,10 @@ static void path_fill(const route *r, broker_req *q)
             continue;
         }
         len = (size_t)(end - at) - 1;
-        if (at[len] == '+')
+        if (at[len] == '+') {
+            value = stream;
             len--;
+        }
         if (strchr(end, '{') == NULL && q->plan.last != NULL)
             value = q->plan.last;
         sb_append(&q->params, at + 1, len);

@@ -17,7 +17,7 @@ typedef struct route {
 /* What a client does. */
 typedef struct request_plan {
     const char *method;  /* NULL: the route's */
-    const char *value;   /* of every parameter of the path */
+    const char *value;   /* of parameters of one segment; of more, it is a stream id */
     const char *last;    /* of the last one, or NULL: the same */
     const char *content; /* the body, or NULL */
     size_t part;         /* bytes of the body that come at a time; 0: all */
