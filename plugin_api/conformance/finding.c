@@ -1,4 +1,5 @@
-/* finding -- what a plugin did wrong, said once, to the parent process. */
+/* finding -- what a plugin did wrong, said once, to the parent process: a line each, the
+ * scene behind a tab. */
 #include "conformance.h"
 #include "kit.h"
 
@@ -44,7 +45,7 @@ void finding(const char *fmt, ...)
         known = known || said[i] == hash;
     if (!known && n_said < FINDINGS_MAX) {
         said[n_said++] = hash;
-        snprintf(line + at, sizeof line - at, "%s%s\n", scene[0] != '\0' ? ", " : "", scene);
+        snprintf(line + at, sizeof line - at, "%s%s\n", scene[0] != '\0' ? "\t" : "", scene);
         say(line);
     }
     pthread_mutex_unlock(&lock);
@@ -79,7 +80,7 @@ static void end_line(void)
 {
     say(inside != NULL ? inside : "the kit");
     say(inside != NULL ? "()" : "");
-    say(scene[0] != '\0' ? ", " : "");
+    say(scene[0] != '\0' ? "\t" : "");
     say(scene);
     say("\n");
 }
@@ -100,6 +101,15 @@ static void crashed(int sig)
     if (sig == SIGABRT)
         raise(sig);
 }
+
+static void sanitizer_dies(void)
+{
+    say("a sanitizer ended it in ");
+    end_line();
+}
+
+/* There in sanitized builds only. */
+extern void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((weak));
 
 static void too_late(int sig)
 {
@@ -122,5 +132,7 @@ void findings_watch(unsigned limit_s)
     for (size_t i = 0; i < COUNT_OF(signals); i++)
         sigaction(signals[i], &act, &before[signals[i]]);
     sigaction(SIGALRM, &late, NULL);
+    if (__sanitizer_set_death_callback != NULL)
+        __sanitizer_set_death_callback(sanitizer_dies);
     alarm(limit_s);
 }

@@ -213,6 +213,6 @@ char *kit_held(kit *k)
 
     for (size_t i = 0; i < COUNT_OF(held); i++)
         if (held[i].n != 0)
-            sb_printf(&out, "%s%d %s", out.len != 0 ? ", " : "", held[i].n, held[i].what);
+            sb_printf(&out, "%s%s", out.len != 0 ? ", " : "", held[i].what);
     return out.data;
 }

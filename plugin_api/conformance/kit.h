@@ -116,7 +116,8 @@ extern _Thread_local role thread_role;
 void kit_loop_init(void);
 /* fn(arg) on the loop, later. [any] */
 void kit_post(void (*fn)(void *arg), void *arg);
-/* The same for what tells of an end: it waits while kit_hold(true) holds it back. [any] */
+/* The same for what tells of an end. It, and jobs that have not begun, wait while
+ * kit_hold(true) holds them back. [any] */
 void kit_post_late(void (*fn)(void *arg), void *arg);
 void kit_hold(bool on);
 /* Run what is there, and what comes of it: until nothing is left but timers that are due

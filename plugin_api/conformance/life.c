@@ -48,6 +48,8 @@ bool life_start(life *l, const sb *state)
     if (copy != NULL)
         memset(copy, 0xdd, state->len);
     free(copy);
+    if (rc != BROKER_OK)
+        l->k->phase = PHASE_CREATED; /* what comes next is destroy() */
     return failure_check(l, "start", rc);
 }
 

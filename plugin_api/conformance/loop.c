@@ -69,7 +69,7 @@ static bool lane_is_busy(const event *e)
 
 static event *job_next(void)
 {
-    for (event **at = &waiting.first; *at != NULL; at = &(*at)->next)
+    for (event **at = &waiting.first; !holding && *at != NULL; at = &(*at)->next)
         if (!lane_is_busy(*at))
             return queue_cut(&waiting, at);
     return NULL;
@@ -153,6 +153,7 @@ void kit_hold(bool on)
     holding = on;
     while (!on && late.first != NULL)
         queue_put(&events, queue_cut(&late, &late.first));
+    pthread_cond_broadcast(&for_workers);
     pthread_mutex_unlock(&lock);
 }
 
@@ -214,7 +215,7 @@ void kit_run(uint64_t ahead_ms)
         event *e;
 
         pthread_mutex_lock(&lock);
-        while (events.first == NULL && busy != 0)
+        while (events.first == NULL && busy != 0 && !holding)
             pthread_cond_wait(&for_loop, &lock);
         e = events.first != NULL ? queue_cut(&events, &events.first) : NULL;
         pthread_mutex_unlock(&lock);

@@ -16,6 +16,9 @@
 
 #define SHOWN_MAX 5u /* findings in the line of a check */
 #define GRACE_S   5u
+#define CLEAN     42 /* exit status of a child that got to its end: a plugin may call exit(0) */
+/* Seconds for a check, instead of its own limit; parent and child go by it. */
+#define LIMIT_VARIABLE "LOGSTORE_CHECK_LIMIT"
 
 /* Under sanitizers everything takes longer. */
 #ifdef __SANITIZE_ADDRESS__
@@ -40,6 +43,16 @@ static const check *check_find(const char *name)
 
 /* ---- the child ---- */
 
+static unsigned limit_of(const check *c)
+{
+    const char *said = getenv(LIMIT_VARIABLE);
+    int64_t s;
+
+    if (said != NULL && parse_i64(said, strlen(said), &s) && s > 0 && s <= 3600)
+        return (unsigned)s;
+    return c->limit_s * PATIENCE;
+}
+
 int conformance_child(const char *name, const char *file, const char *config)
 {
     const check *c = check_find(name);
@@ -51,7 +64,7 @@ int conformance_child(const char *name, const char *file, const char *config)
         fputs("--child is for the broker itself\n", stderr);
         return 2;
     }
-    findings_watch(c->limit_s * PATIENCE);
+    findings_watch(limit_of(c));
     kit_loop_init();
     if (c->loads) {
         if (!image_open(file, &im, &why))
@@ -65,7 +78,7 @@ int conformance_child(const char *name, const char *file, const char *config)
         c->run(&s);
     folder_remove();
     fflush(NULL);
-    _exit(findings() == 0 ? 0 : 1); /* no destructor of a library has a say */
+    _exit(findings() == 0 ? CLEAN : 1); /* no destructor of a library has a say */
 }
 
 /* ---- the parent ---- */
@@ -109,25 +122,49 @@ static bool child_hear(int in, uint64_t deadline_ns, sb *said)
     }
 }
 
-/* "reason; reason; and 3 more" */
-static void findings_print(const char *name, const sb *said)
+/* What earlier checks have printed; one fault shows in many of them. */
+typedef struct known {
+    uint64_t hashes[256]; /* of findings without their scene */
+    size_t n;
+} known;
+
+static bool is_known(known *k, const char *at, size_t len)
+{
+    uint64_t hash = hash_bytes(at, len);
+
+    for (size_t i = 0; i < k->n; i++)
+        if (k->hashes[i] == hash)
+            return true;
+    if (k->n < COUNT_OF(k->hashes))
+        k->hashes[k->n++] = hash;
+    return false;
+}
+
+/* "reason; reason, in this scene; and 3 more" */
+static void findings_print(const char *name, const sb *said, known *k)
 {
     unsigned shown = 0, more = 0;
 
     printf("not ok %s: ", name);
     for (const char *at = said->data, *end; (end = strchr(at, '\n')) != NULL; at = end + 1) {
-        if (shown == SHOWN_MAX) {
+        size_t len = (size_t)(end - at), head = strcspn(at, "\t\n");
+
+        if (is_known(k, at, head) || shown == SHOWN_MAX) {
             more++;
             continue;
         }
-        printf("%s%.*s", shown++ != 0 ? "; " : "", (int)(end - at), at);
+        printf("%s%.*s", shown++ != 0 ? "; " : "", (int)head, at);
+        if (head < len)
+            printf(", %.*s", (int)(len - head - 1), at + head + 1);
     }
-    if (more != 0)
+    if (more != 0 && shown == 0)
+        printf("the same as above");
+    else if (more != 0)
         printf("; and %u more", more);
     printf("\n");
 }
 
-static bool check_run(const check *c, const char *file, const char *config, bool quiet)
+static bool check_run(const check *c, const char *file, const char *config, bool quiet, known *k)
 {
     sb said = SB_INIT;
     int ends[2], status = 0;
@@ -141,16 +178,15 @@ static bool check_run(const check *c, const char *file, const char *config, bool
     if (child == 0)
         child_become(c, file, config, ends[1], quiet);
     close(ends[1]);
-    in_time = child_hear(
-        ends[0], clock_mono_ns() + (c->limit_s * PATIENCE + GRACE_S) * 1000000000ull, &said);
+    in_time = child_hear(ends[0], clock_mono_ns() + (limit_of(c) + GRACE_S) * 1000000000ull, &said);
     if (!in_time)
         kill(child, SIGKILL);
     close(ends[0]);
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)
         ;
     if (!in_time)
-        sb_printf(&said, "did not finish within %u seconds\n", c->limit_s * PATIENCE);
-    else if (status != 0 && said.len == 0)
+        sb_printf(&said, "did not finish within %u seconds\n", limit_of(c));
+    else if (said.len == 0 && (!WIFEXITED(status) || WEXITSTATUS(status) != CLEAN))
         sb_printf(&said, "ended the process (%s %d)\n",
                   WIFEXITED(status) ? "exit status" : "signal",
                   WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
@@ -158,7 +194,7 @@ static bool check_run(const check *c, const char *file, const char *config, bool
     if (said.len == 0)
         printf("ok     %s\n", c->name);
     else
-        findings_print(c->name, &said);
+        findings_print(c->name, &said, k);
     fflush(stdout);
     status = said.len == 0;
     sb_done(&said);
@@ -171,6 +207,7 @@ int conformance_check(const char *file, const char *config, const char *only)
     broker_manifest m;
     char why[256];
     bool readable, hotswap;
+    known seen = {.n = 0};
 
     if (only != NULL && check_find(only) == NULL) {
         fprintf(stderr, "there is no check '%s'; see plugin check --list\n", only);
@@ -188,7 +225,7 @@ int conformance_check(const char *file, const char *config, const char *only)
             good++;
             continue;
         }
-        if (check_run(c, file, config, only == NULL)) {
+        if (check_run(c, file, config, only == NULL, &seen)) {
             good++;
             continue;
         }

@@ -20,6 +20,8 @@ static const char help[] =
     "  --only CHECK    run this one\n"
     "  --list          say what is checked\n"
     "\n"
+    "LOGSTORE_CHECK_LIMIT in the environment: seconds for each check, instead of its own limit.\n"
+    "\n"
     "Exit status: 0 fine, 1 not (a line says why), 2 usage.\n";
 
 static int usage(void)
