@@ -1,12 +1,14 @@
 """What plugin authors are promised: a template that works, a conformance kit that finds what is wrong, examples."""
+import http.server
 import json
 import os
 import shutil
 import tempfile
+import threading
 import unittest
 
 import sdk
-from node import BUILD, ROOT, Node, program
+from node import BUILD, OWNER, ROOT, Node, program, until
 
 ASAN = "asan" in os.path.basename(BUILD)
 # What the kit must say of each plugin of tests/plugins/rude.c, and in which check.
@@ -147,17 +149,113 @@ class Template(unittest.TestCase):
 
 
 class Examples(unittest.TestCase):
-    def test_hello_builds_with_cmake_and_with_pkg_config_and_answers(self):
-        folder = sdk.copy("plugin_api/example/hello")
+    """Built outside of the tree against the installed SDK, checked, and run by the daemon; and those of the build."""
+
+    def built(self, name, config):
+        """The plugin's file, after the kit has passed it."""
+        folder = os.path.join(sdk.copy("plugin_api/example"), name)
         sdk.build(folder)
+        for file in (os.path.join(folder, "build", name + ".so"), os.path.join(BUILD, "examples", name + ".so")):
+            sdk.check(file, "--config", json.dumps(config))
+        return os.path.join(folder, "build", name + ".so")
+
+    def node(self, name, file, config):
+        node = Node(plugins={"logStore": {"db": {"dataPath": tempfile.mkdtemp(prefix="logstore-sdk-"), "minFreeBytes": 0}},
+                             "http": {}, name: dict(config, module=file)})
+        self.addCleanup(lambda: node.process and node.kill())
+        return node.start()
+
+    def publish(self, node, stream, *contents):
+        for content in contents:
+            status, _, body = node.request("POST", "/streams/" + stream.replace("/", "%2F"), body=json.dumps(content))
+            self.assertEqual(status, 200, body)
+
+    def test_hello_builds_with_cmake_and_with_pkg_config_and_answers(self):
+        folder = os.path.dirname(os.path.dirname(self.built("hello", {"greeting": "good day"})))
         flags = sdk.run(folder, "pkg-config", "--cflags", "broker-plugin").split()
         sdk.run(folder, "cc", "-shared", "-Wall", "-Wextra", "-Werror", *flags, "hello.c", "-o", "plain.so")
         for file, settings, body in (("build/hello.so", {}, b"hello"), ("plain.so", {"greeting": "good day"}, b"good day")):
-            file = os.path.join(folder, file)
-            sdk.check(file, "--config", json.dumps(settings))
-            node = Node(plugins={"hello": dict(settings, module=file)}).start()
+            node = Node(plugins={"hello": dict(settings, module=os.path.join(folder, file))}).start()
             self.assertEqual(node.get("/hello")[::2], (200, body), file)
             node.stop()
+
+    def test_counter_counts_by_a_value_and_bounds_how_many(self):
+        config = {"rules": [{"name": "doors", "stream": OWNER + "/doors", "path": "door.state", "label": "state",
+                             "maxValues": 2}]}
+        file = self.built("counter", config)
+        sdk.check(file, "--config", json.dumps({"rules": [{"name": "all", "stream": "*", "path": "hello"}]}))
+        node = self.node("counter", file, config)
+        self.publish(node, OWNER + "/doors", *({"door": {"state": state}} for state in ("open", "shut", "open", "ajar", 5)),
+                     {"door": {"state": "o\"pen"}})
+        text = until(lambda: (lambda t: t if 'counter_doors_total{state="other"} 3' in t else None)(node.get("/metrics")[2].decode()),
+                     what="six messages are counted")
+        self.assertIn('counter_doors_total{state="open"} 2', text)
+        self.assertIn('counter_doors_total{state="shut"} 1', text)
+        node.stop()
+
+    def test_filter_republishes_what_matches(self):
+        config = {"from": OWNER + "/doors", "to": OWNER + "/open", "path": "door.state", "equals": "open", "pick": "door"}
+        file = self.built("filter", config)
+        for more in ({"from": "*/a"}, {"from": "*/a", "path": "hello", "equals": "world"}):
+            sdk.check(file, "--config", json.dumps(dict({"to": "a.eth/b"}, **more)))
+        node = self.node("filter", file, config)
+        self.publish(node, OWNER + "/doors", *({"door": {"state": "open" if i % 2 else "shut", "n": i}} for i in range(200)))
+        path = node.data_path(OWNER + "/open") + "/last?count=1000"
+        messages = until(lambda: (lambda m: m if len(m) >= 100 else None)(node.json(path)["messages"]), what="100 messages")
+        self.assertEqual([m["content"] for m in messages], [{"state": "open", "n": i} for i in range(200) if i % 2])
+        node.stop()
+
+    def test_filter_into_its_own_stream_is_refused(self):
+        node = Node(plugins={"filter": {"module": os.path.join(BUILD, "examples", "filter.so"), "from": "a.eth/b", "to": "a.eth/b"}})
+        with self.assertRaises(AssertionError):
+            node.start()
+        self.assertIn("plugin 'filter' did not create: from and to are the same stream, 'a.eth/b'", node.said())
+
+    def test_alert_posts_what_matches_and_tries_again(self):
+        posted, answers = [], [500, 503, 200, 404, 200]
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(answers[len(posted) - 1])
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *arguments):
+                pass
+
+        server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.shutdown)
+        config = {"stream": OWNER + "/doors", "path": "door", "equals": "forced", "backoffMs": 10,
+                  "url": "http://127.0.0.1:%d/alarm" % server.server_address[1]}
+        file = self.built("alert", config)
+        for more in ({"path": "hello", "equals": "world"}, {"queue": 3}, {"attempts": 1}):
+            sdk.check(file, "--config", json.dumps(dict({"stream": "*/a", "url": "https://a.b/"}, **more)))
+        try:
+            node = self.node("alert", file, config)
+        except AssertionError as why:
+            if "this host lacks broker.config, .bus, .fetch" in str(why):
+                self.skipTest("this broker has no broker.fetch/1")
+            raise
+        self.publish(node, OWNER + "/doors", {"door": "shut"}, *({"door": "forced", "n": i} for i in range(3)))
+        until(lambda: len(posted) == 5, what="five posts")
+        self.assertEqual([p["content"]["n"] for p in posted], [0, 0, 0, 1, 2])
+        self.assertEqual(posted[0]["stream"], OWNER + "/doors")
+        until(lambda: "alert_posted_total 2" in node.get("/metrics")[2].decode(), what="two taken")
+        self.assertIn("alert_dropped_total 1", node.get("/metrics")[2].decode())
+        node.stop()
+
+    def test_the_same_in_rust(self):
+        file = os.path.join(tempfile.mkdtemp(prefix="logstore-sdk-"), "tally.so")
+        sdk.run("/", "rustc", "--edition", "2021", "--crate-type", "cdylib", "-C", "panic=abort", "-O", "-o", file,
+                os.path.join(ROOT, "plugin_api", "example", "rust", "tally.rs"))
+        said = sdk.check(file, "--config", '{"stream":"*"}')
+        self.assertEqual(said["unload"], "")
+        node = self.node("tally", file, {"stream": OWNER + "/*"})
+        self.publish(node, OWNER + "/doors", *({"n": i} for i in range(5)))
+        until(lambda: node.get("/tally")[2] == b"5\n", what="five messages are counted")
+        node.stop()
 
 
 if __name__ == "__main__":
