@@ -103,6 +103,19 @@ class Conformance(unittest.TestCase):
         self.assertIn("cannot be read", sdk.check("/nowhere.so", expected=1)["manifest"])
 
 
+class OldBuilds(unittest.TestCase):
+    """Plugins built against the headers of earlier releases."""
+
+    def test_each_is_run_by_the_host_of_today(self):
+        for release in sorted(os.listdir(os.path.join(ROOT, "tests", "abi", "frozen"))):
+            file = os.path.join(BUILD, "frozen", release + "-hello.so")
+            sdk.check(file)
+            sdk.check(os.path.join(BUILD, "frozen", release + "-rude.so"))
+            node = Node(plugins={"hello": {"module": file, "greeting": "good old day"}}).start()
+            self.assertEqual(node.get("/hello")[::2], (200, b"good old day"), release)
+            node.stop()
+
+
 class Template(unittest.TestCase):
     def test_a_new_plugin_builds_out_of_tree_passes_the_checks_and_answers(self):
         folder = os.path.join(tempfile.mkdtemp(prefix="logstore-sdk-"), "tide_gauge")
