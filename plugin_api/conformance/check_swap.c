@@ -2,6 +2,7 @@
 #include "checks.h"
 
 #include "life.h"
+#include "request.h"
 
 #define CUTS_MAX    64u
 #define CHANGES_MAX 128u
@@ -63,6 +64,59 @@ void check_swap(const subject *s)
 done:
     sb_done(&state);
     sb_done(&why);
+}
+
+/* Requests whose bodies are half read, answers that are half sent. */
+static void cross(life *before, life *after)
+{
+    sb state = SB_INIT;
+    crossing *all;
+
+    http_begin_held(before->k);
+    if (!life_create(after))
+        return;
+    life_prepare(before);
+    all = crossing_save(before->k);
+    if (life_quiesce(before, &state) && life_start(after, &state)) {
+        for (const crossing *c = all; c != NULL; c = c->next) {
+            scene_set("in the build that takes over a half read %s",
+                      c->is_body ? "answer" : "request");
+            crossing_resume(after->k, c, c->saved.len);
+        }
+        for (const crossing *c = all; c != NULL; c = c->next)
+            for (size_t cut = 0; cut < c->saved.len && cut < CUTS_MAX; cut++) {
+                scene_set("when what save() wrote was cut to %zu bytes", cut);
+                crossing_resume(after->k, c, cut);
+            }
+        scene_end();
+        life_quiesce(after, &state);
+    }
+    while (all != NULL) {
+        crossing *c = all;
+
+        all = c->next;
+        crossing_free(c);
+    }
+    sb_done(&state);
+}
+
+void check_crossing(const subject *s)
+{
+    sb why = SB_INIT;
+    image next;
+    life before, after;
+
+    if (!image_open(s->file, &next, &why)) {
+        finding("a second copy cannot be loaded: %s", why.data);
+        sb_done(&why);
+        return;
+    }
+    life_init(&before, s->im, s->section);
+    life_init(&after, &next, s->section);
+    if (life_create(&before) && life_start(&before, NULL))
+        cross(&before, &after);
+    life_destroy(&before);
+    life_destroy(&after);
 }
 
 /* ---- spoilt state ---- */

@@ -107,6 +107,8 @@ const check checks[] = {
     {"restart", "after a failed swap it starts again with its own state", check_restart, false,
      true, true, 60},
     {"swap", "the next build takes the state over", check_swap, false, true, true, 60},
+    {"crossing", "half read requests and half sent answers go on in the next build", check_crossing,
+     false, true, true, 60},
     {"bad_state", "cut, changed and foreign state: an error or ignored, never a crash",
      check_bad_state, false, true, true, 120},
     {"missing", "each service missing: an error with a reason, or it copes", check_missing, false,

@@ -39,6 +39,7 @@ void check_busy(const subject *s);
 /* check_swap.c */
 void check_restart(const subject *s);
 void check_swap(const subject *s);
+void check_crossing(const subject *s);
 void check_bad_state(const subject *s);
 /* check_torture.c */
 void check_missing(const subject *s);

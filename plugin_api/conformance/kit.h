@@ -144,7 +144,8 @@ void buffer_drop(broker_buf *b);
 void bus_begin(kit *k, unsigned rounds); /* they are on their way */
 /* Requests to every route: whole, in parts, left midway. */
 void http_traffic(kit *k);
-void http_begin(kit *k); /* one each, on their way */
+void http_begin(kit *k);      /* one each, on their way */
+void http_begin_held(kit *k); /* half of their bodies, and of their answers' */
 void http_finish(kit *k);
 /* Interest, outgoing messages, signature checks, connections. */
 void transport_traffic(kit *k);

@@ -1,27 +1,6 @@
 /* request -- see request.h: what a plugin may ask of a request, and how it is ended. */
 #include "request.h"
 
-#define BODY_MAX   (64u << 20) /* of an answer */
-#define WRITER_LEN 4096u       /* what a pull() may write at a time */
-
-typedef enum request_end { OPEN, REPLIED, STREAMED } request_end;
-
-struct broker_req {
-    object o;
-    route *route;
-    request_plan plan;
-    sb params; /* values, each behind its name and a NUL */
-    sb target, content;
-    size_t sent; /* bytes of the content that have come. [loop] */
-    bool received, posted, over;
-    broker_intake intake;
-    bool paused;                                /* under the kit's lock */
-    request_end end;                            /* under the kit's lock */
-    broker_body body;                           /* of an answer that streams */
-    bool waiting, woken, pulling, closed, left; /* under the kit's lock */
-    size_t n_parts, n_bytes;
-};
-
 static void request_free(object *o)
 {
     broker_req *q = CONTAINER_OF(o, broker_req, o);
@@ -31,8 +10,6 @@ static void request_free(object *o)
     sb_done(&q->content);
     free(q);
 }
-
-static void pull_post(broker_req *q);
 
 /* ---- what it says ---- */
 
@@ -119,7 +96,7 @@ static broker_str peer(broker_req *q)
 
 static void body_go(void *arg);
 
-static void body_post(broker_req *q)
+void request_go_on(broker_req *q)
 {
     if (!q->posted)
         kit_post(body_go, q);
@@ -158,9 +135,11 @@ static void body_go(void *arg)
         CROSS("on_abort", q->intake.on_abort(q->intake.self, q));
         return;
     }
+    if (q->plan.held && q->sent >= q->content.len / 2)
+        return; /* until the host swaps */
     body_part(q, len < left ? len : left);
     if (!q->over)
-        body_post(q);
+        request_go_on(q);
 }
 
 static broker_rc receive(broker_req *q, const broker_intake *intake)
@@ -178,7 +157,7 @@ static broker_rc receive(broker_req *q, const broker_intake *intake)
     }
     q->received = true;
     q->intake = *intake;
-    body_post(q);
+    request_go_on(q);
     return BROKER_OK;
 }
 
@@ -196,7 +175,7 @@ static void resumed(void *arg)
     broker_req *q = arg;
 
     if (q->received)
-        body_post(q);
+        request_go_on(q);
 }
 
 static void req_resume(broker_req *q)
@@ -265,88 +244,7 @@ static void req_stream(broker_req *q, const broker_response *r, const broker_bod
     if (!ended_now(q, STREAMED, CALL_http_stream))
         return;
     memcpy(&q->body, body, body->size < sizeof q->body ? body->size : sizeof q->body);
-    pull_post(q);
-}
-
-static void close_run(void *arg)
-{
-    broker_req *q = arg;
-
-    CROSS("close", q->body.close(q->body.self));
-    atomic_fetch_sub(&q->o.kit->requests, 1);
-}
-
-/* Under no lock. True: this caller closes. */
-static void close_once(broker_req *q)
-{
-    bool first;
-
-    pthread_mutex_lock(&q->o.kit->lock);
-    first = !q->closed;
-    q->closed = true;
-    pthread_mutex_unlock(&q->o.kit->lock);
-    if (first)
-        kit_submit(q, 1, close_run, q);
-}
-
-/* [worker] Pulls a part; goes on as the answer says. */
-static void pull_run(void *arg)
-{
-    broker_req *q = arg;
-    kit *k = q->o.kit;
-    broker_rc rc = BROKER_EIO;
-    kit_writer w;
-    bool again, gone;
-
-    writer_init(&w, WRITER_LEN);
-    CROSS("pull", rc = q->body.pull(q->body.self, &w.w));
-    q->n_parts++;
-    q->n_bytes += w.bytes.len;
-    if (rc == BROKER_OK && w.bytes.len == 0)
-        finding("pull() returned BROKER_OK and had written nothing; BROKER_AGAIN waits for wake()");
-    pthread_mutex_lock(&k->lock);
-    q->pulling = false;
-    gone = q->left || (q->plan.leaves && q->n_parts > 1) || q->n_bytes > BODY_MAX ||
-           (rc != BROKER_OK && rc != BROKER_AGAIN) || (rc == BROKER_OK && w.bytes.len == 0);
-    again = !gone && (w.bytes.len != 0 || q->woken);
-    q->waiting = !gone && !again;
-    pthread_mutex_unlock(&k->lock);
-    sb_done(&w.bytes);
-    if (gone)
-        close_once(q);
-    else if (again)
-        pull_post(q);
-}
-
-/* Never twice at once. */
-static void pull_post(broker_req *q)
-{
-    bool go;
-
-    pthread_mutex_lock(&q->o.kit->lock);
-    go = !q->pulling && !q->closed;
-    if (go)
-        q->pulling = true;
-    q->waiting = q->woken = false;
-    pthread_mutex_unlock(&q->o.kit->lock);
-    if (go)
-        kit_submit(q, 1, pull_run, q);
-}
-
-static void req_wake(broker_req *q)
-{
-    bool now;
-
-    if (called_on(q, REQUEST, CALL_http_wake) == NULL)
-        return;
-    pthread_mutex_lock(&q->o.kit->lock);
-    now = q->waiting && !q->closed;
-    q->woken = true;
-    pthread_mutex_unlock(&q->o.kit->lock);
-    if (q->end != STREAMED)
-        finding("http.wake() was called on a request that does not stream");
-    else if (now)
-        pull_post(q);
+    answer_pull(q);
 }
 
 bool request_upgrade(broker_req *q)
@@ -401,8 +299,9 @@ static broker_rc route_add(broker_ctx *ctx, const broker_route *what)
 }
 
 const broker_http kit_http = {
-    sizeof kit_http, 0,         route_add,  method, target,     param,    query, header, user, peer,
-    receive,         req_pause, req_resume, reply,  req_stream, req_wake,
+    sizeof kit_http, 0,      route_add,  method,      target,  param,
+    query,           header, user,       peer,        receive, req_pause,
+    req_resume,      reply,  req_stream, answer_wake,
 };
 
 /* ---- sending ---- */
@@ -438,7 +337,7 @@ static void path_fill(const route *r, broker_req *q)
     }
 }
 
-void request_send(route *r, const request_plan *plan)
+broker_req *request_new(route *r, const request_plan *plan)
 {
     broker_req *q = must_alloc(sizeof *q);
 
@@ -449,6 +348,13 @@ void request_send(route *r, const request_plan *plan)
         sb_puts(&q->content, plan->content);
     object_init(r->o.kit, &q->o, REQUEST, request_free);
     atomic_fetch_add(&r->o.kit->requests, 1);
+    return q;
+}
+
+void request_send(route *r, const request_plan *plan)
+{
+    broker_req *q = request_new(r, plan);
+
     CROSS("on_req", r->r.on_req(r->r.self, q));
 }
 
@@ -469,6 +375,6 @@ void requests_check(kit *k)
                     q->plan.method != NULL ? q->plan.method : q->route->method, q->route->path,
                     q->left ? " after on_abort(); reply() is due, though it goes nowhere" : "");
         if (close)
-            close_once(q); /* the client has seen enough */
+            answer_close(q); /* the client has seen enough */
     }
 }

@@ -231,7 +231,7 @@ int conformance_check(const char *file, const char *config, const char *only)
         }
         bad++;
         if (c->prerequisite)
-            break; /* it cannot be loaded: that is one thing wrong, not eighteen */
+            break; /* it cannot be loaded: that is one thing wrong, not nineteen */
     }
     printf("%u ok, %u not ok\n", good, bad);
     return bad == 0 ? 0 : 1;

@@ -45,6 +45,15 @@ void http_begin(kit *k)
     send_all(k, &p);
 }
 
+void http_begin_held(kit *k)
+{
+    request_plan p = {
+        .value = "0", .last = "last", .content = "{\"hello\":\"world\"}", .part = 4, .held = true};
+
+    send_all(k, &p);
+    kit_run(1000);
+}
+
 void http_finish(kit *k)
 {
     kit_run(60000);

@@ -46,6 +46,8 @@ enum {
     ignores_failure,
     never_checks,
     exits,
+    forgets_resumed,
+    trusts_saved,
 };
 #ifndef RUDE
 #define RUDE nothing
@@ -148,24 +150,64 @@ static void answer(rude *r, broker_req *req, uint32_t status)
         r->http->reply(req, &a);
 }
 
+/* An answer of so many parts. */
+typedef struct count {
+    uint32_t left;
+} count;
+
 static broker_rc pull(void *self, broker_writer *out)
 {
-    (void)self, (void)out;
-    return IS(pulls_nothing) ? BROKER_OK : BROKER_END;
+    count *c = self;
+
+    if (IS(pulls_nothing))
+        return BROKER_OK;
+    out->write(out, "part\n", 5);
+    return --c->left == 0 ? BROKER_END : BROKER_OK;
 }
 
-static void close_body(void *self)
+static broker_rc save(void *self, broker_writer *out)
 {
-    (void)self;
+    return out->write(out, self, sizeof(count));
+}
+
+static void body_init(broker_body *body, count *c)
+{
+    *body =
+        (broker_body){.size = sizeof *body, .self = c, .pull = pull, .close = free, .save = save};
 }
 
 static void on_get(void *self, broker_req *req)
 {
     rude *r = self;
     broker_response a = {.size = sizeof a, .status = 200};
-    broker_body body = {.size = sizeof body, .self = r, .pull = pull, .close = close_body};
+    broker_body body;
+    count *c = malloc(sizeof *c);
 
+    if (c == NULL)
+        abort();
+    c->left = 5;
+    body_init(&body, c);
     r->http->stream(req, &a, &body);
+}
+
+static broker_rc resume_body(void *self, broker_bytes saved, broker_body *out)
+{
+    count *c = malloc(sizeof *c);
+
+    (void)self;
+    if (c == NULL)
+        return BROKER_ENOMEM;
+    c->left = 0;
+    if (saved.len == sizeof *c)
+        memcpy(c, saved.ptr, sizeof *c);
+    if (c->left == 0 && IS(trusts_saved))
+        abort();
+    if (c->left == 0) {
+        free(c);
+        return BROKER_ESTATE;
+    }
+    body_init(out, c);
+    return BROKER_OK;
 }
 
 static void on_body(void *self, broker_req *req, broker_buf *buf, broker_bytes part, int32_t last)
@@ -181,14 +223,33 @@ static void on_abort(void *self, broker_req *req)
         answer(self, req, 400);
 }
 
+static broker_rc save_post(void *self, broker_req *req, broker_writer *out)
+{
+    (void)self, (void)req;
+    return out->write(out, "half", 4);
+}
+
 static void on_post(void *self, broker_req *req)
 {
     rude *r = self;
-    broker_intake intake = {
-        .size = sizeof intake, .self = r, .on_body = on_body, .on_abort = on_abort};
+    broker_intake intake = {.size = sizeof intake,
+                            .self = r,
+                            .on_body = on_body,
+                            .on_abort = on_abort,
+                            .save = save_post};
 
     if (r->http->receive(req, &intake) != BROKER_OK)
         answer(r, req, 503);
+}
+
+static void resume_post(void *self, broker_req *req, broker_bytes saved)
+{
+    if (IS(forgets_resumed))
+        return;
+    if (saved.len != 4)
+        answer(self, req, 503);
+    else
+        on_post(self, req);
 }
 
 /* ---- checks ---- */
@@ -272,14 +333,19 @@ static broker_rc state_read(rude *r, broker_bytes state)
 static broker_rc start(void *self, broker_bytes state)
 {
     rude *r = self;
-    broker_route get = {
-        .size = sizeof get, .method = "GET", .path = "/rude", .self = r, .on_req = on_get};
+    broker_route get = {.size = sizeof get,
+                        .method = "GET",
+                        .path = "/rude",
+                        .self = r,
+                        .on_req = on_get,
+                        .resume_body = resume_body};
     broker_route post = {.size = sizeof post,
                          .method = "POST",
                          .path = "/rude/{id+}",
                          .max_body = 1000,
                          .self = r,
-                         .on_req = on_post};
+                         .on_req = on_post,
+                         .resume_req = resume_post};
     broker_subscription want = {.size = sizeof want,
                                 .flags = BROKER_SUB_DURABLE,
                                 .stream = {"*", 1},

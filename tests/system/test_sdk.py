@@ -41,6 +41,8 @@ RUDE = {
     "drops_at_quiesce": ("busy", "it still holds messages that it took and did not settle"),
     "refuses_its_state": ("restart", "start() failed: this state is not of the right size"),
     "refuses_its_state ": ("swap", "start() failed: this state is not of the right size"),
+    "forgets_resumed": ("crossing", "POST /rude/{id+} was never answered, in the build that takes over a half read request"),
+    "trusts_saved": ("crossing", "crashed (SIGABRT) in resume_body(), when what save() wrote was cut to 0 bytes"),
     "crashes_on_bad_state": ("bad_state", "crashed (SIGSEGV) in start(), with byte 0 of its state changed by 0x01"),
     "needs_missing": ("missing", "crashed (SIGSEGV) in start(), on a host without broker.bus/1"),
     "ignores_failure": ("failures", "metrics.add() was given NULL, when call 1 of metrics.counter() failed"),
