@@ -1,6 +1,7 @@
 /* checks -- see checks.h: the list, and what needs no instance. */
 #include "checks.h"
 
+#include "exports.h"
 #include "kit.h"
 
 #include "plugin/manifest.h"
@@ -20,13 +21,19 @@ static void check_manifest(const subject *s)
 
 static void check_symbols(const subject *s)
 {
+    size_t len;
+    char *bytes = file_read(s->file, IMAGE_MAX, &len);
     sb others = SB_INIT;
 
-    image_exports(s->file, &others);
-    if (others.len != 0)
+    if (bytes != NULL)
+        exports_find(bytes, len, &others);
+    if (bytes == NULL)
+        finding("it cannot be read, or is larger than %u bytes", IMAGE_MAX);
+    else if (others.len != 0)
         finding("it exports %s beside broker_plugin; build it with -fvisibility=hidden, "
                 "broker_add_plugin() does",
                 others.data);
+    free(bytes);
     sb_done(&others);
 }
 

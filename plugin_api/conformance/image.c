@@ -13,14 +13,12 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define FILE_MAX (256u << 20)
-
 /* ---- loading ---- */
 
 static bool file_copy(const char *from, const char *to)
 {
     size_t len;
-    char *bytes = file_read(from, FILE_MAX, &len);
+    char *bytes = file_read(from, IMAGE_MAX, &len);
     FILE *out = bytes != NULL ? fopen(to, "wx") : NULL;
     bool ok = out != NULL && fwrite(bytes, 1, len, out) == len;
 
@@ -135,50 +133,6 @@ bool image_close(image *im)
     free(im->path);
     *im = (image){0};
     return p.from == 0;
-}
-
-/* ---- exports ---- */
-
-void image_exports(const char *file, sb *out)
-{
-    size_t len;
-    char *bytes = file_read(file, FILE_MAX, &len);
-    view all = view_of(bytes, len);
-    ElfW(Ehdr) eh;
-
-    if (bytes == NULL || !view_read(&all, &eh, sizeof eh))
-        goto done;
-    for (unsigned i = 0; i < eh.e_shnum; i++) {
-        view at = view_of(bytes, len);
-        ElfW(Shdr) sh, names;
-
-        if (!view_skip(&at, eh.e_shoff + (size_t)i * eh.e_shentsize, NULL) ||
-            !view_read(&at, &sh, sizeof sh) || sh.sh_type != SHT_DYNSYM)
-            continue;
-        at = view_of(bytes, len);
-        if (!view_skip(&at, eh.e_shoff + (size_t)sh.sh_link * eh.e_shentsize, NULL) ||
-            !view_read(&at, &names, sizeof names))
-            continue;
-        at = view_of(bytes, len);
-        if (!view_skip(&at, sh.sh_offset, NULL))
-            continue;
-        for (size_t k = 0; k < sh.sh_size / sizeof(ElfW(Sym)); k++) {
-            ElfW(Sym) sym;
-            size_t name;
-
-            if (!view_read(&at, &sym, sizeof sym))
-                break;
-            name = names.sh_offset + sym.st_name;
-            if (sym.st_shndx == SHN_UNDEF || name >= len ||
-                memchr(bytes + name, 0, len - name) == NULL ||
-                strcmp(bytes + name, "broker_plugin") == 0 ||
-                strncmp(bytes + name, "__odr_asan", 10) == 0) /* a sanitizer's own */
-                continue;
-            sb_printf(out, "%s'%s'", out->len != 0 ? ", " : "", bytes + name);
-        }
-    }
-done:
-    free(bytes);
 }
 
 /* ---- threads and files ---- */

@@ -6,6 +6,8 @@
 
 #include <broker/plugin.h>
 
+#define IMAGE_MAX (256u << 20) /* bytes of a file */
+
 typedef struct image {
     void *dl;
     const broker_plugin_table *table;
@@ -17,9 +19,6 @@ typedef struct image {
 bool image_open(const char *file, image *out, sb *why);
 /* Unload it. False: its code stays mapped. */
 bool image_close(image *im);
-
-/* The names it exports beside broker_plugin, joined by commas. */
-void image_exports(const char *file, sb *out);
 
 /* ---- Threads and files of this process ---- */
 

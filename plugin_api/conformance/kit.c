@@ -30,12 +30,12 @@ const size_t kit_n_services = COUNT_OF(kit_services);
 static bool live(kit *k, const char *what)
 {
     if (thread_role == ROLE_STRANGER)
-        finding("%s was called on a thread that is not the host's; plugins start no threads, "
+        finding("%s() was called on a thread that is not the host's; plugins start no threads, "
                 "work goes through work.submit()",
                 what);
     if (k->phase != PHASE_GONE)
         return true;
-    finding("%s was called after destroy()", what);
+    finding("%s() was called after destroy()", what);
     return false;
 }
 
@@ -44,7 +44,7 @@ static void host_log(broker_ctx *ctx, uint32_t level, const char *line)
     static const char *const levels[] = {"error", "warn", "info", "debug"};
     kit *k = kit_of(ctx);
 
-    live(k, "host.log()");
+    live(k, "host.log");
     if (line == NULL || level > BROKER_LOG_DEBUG)
         finding("host.log() was given %s", line == NULL ? "no line" : "a level that is not one");
     else
@@ -55,7 +55,7 @@ static broker_rc host_fail(broker_ctx *ctx, broker_rc rc, const char *why)
 {
     kit *k = kit_of(ctx);
 
-    live(k, "host.fail()");
+    live(k, "host.fail");
     if (why == NULL || why[0] == '\0')
         finding("host.fail() was given no reason");
     else if (rc >= 0)
@@ -71,7 +71,7 @@ static const void *host_service(broker_ctx *ctx, const char *id)
 {
     kit *k = kit_of(ctx);
 
-    live(k, "host.service()");
+    live(k, "host.service");
     if (k->missing != NULL && strcmp(k->missing, id) == 0)
         return NULL;
     for (size_t i = 0; i < kit_n_services; i++)

@@ -19,7 +19,7 @@ RUDE = {
     "fails_silently": ("create", "create() failed (-5) and gave no reason"),
     "exits": ("life", "ended the process (exit status 0)"),
     "hangs": ("life", "did not come back in time from start()"),
-    "calls_from_own_thread": ("life", "work.now_ms was called on a thread that is not the host's"),
+    "calls_from_own_thread": ("life", "work.now_ms() was called on a thread that is not the host's"),
     "stops_timer_twice": ("life", "work.timer_stop() was called twice"),
     "never_leaves": ("life", "it still holds services of others that it has not left"),
     "never_quiesces": ("life", "quiesce() said BROKER_AGAIN for 10 seconds"),
