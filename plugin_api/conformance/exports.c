@@ -14,7 +14,7 @@ static bool at(const void *bytes, size_t len, uint64_t offset, void *to, size_t 
 static bool section_at(const void *bytes, size_t len, const ElfW(Ehdr) * eh, uint32_t i,
                        ElfW(Shdr) * out)
 {
-    return i < eh->e_shnum &&
+    return i < eh->e_shnum && eh->e_shentsize >= sizeof *out &&
            at(bytes, len, eh->e_shoff + (uint64_t)i * eh->e_shentsize, out, sizeof *out);
 }
 

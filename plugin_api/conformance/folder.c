@@ -1,4 +1,4 @@
-/* folder -- see folder.h. */
+/* folder -- see folder.h. The environment carries its name to the child. */
 #include "folder.h"
 
 #include "base/base.h"
@@ -6,15 +6,11 @@
 #include <ftw.h>
 #include <unistd.h>
 
-static char path[] = P_tmpdir "/logstore-kit-XXXXXX";
-static bool made;
-
-const char *folder_of_child(void)
+void folder_make(void)
 {
-    if (!made)
-        made = mkdtemp(path) != NULL;
-    must(made); /* P_tmpdir is writable */
-    return path;
+    char path[] = P_tmpdir "/logstore-kit-XXXXXX";
+
+    must(mkdtemp(path) != NULL && setenv(FOLDER_VARIABLE, path, 1) == 0); /* P_tmpdir is writable */
 }
 
 static int entry_remove(const char *name, const struct stat *st, int kind, struct FTW *ftw)
@@ -25,7 +21,13 @@ static int entry_remove(const char *name, const struct stat *st, int kind, struc
 
 void folder_remove(void)
 {
-    if (made)
-        nftw(path, entry_remove, 16, FTW_DEPTH | FTW_PHYS);
-    made = false;
+    nftw(folder_of_child(), entry_remove, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+const char *folder_of_child(void)
+{
+    const char *path = getenv(FOLDER_VARIABLE);
+
+    must(path != NULL);
+    return path;
 }

@@ -60,7 +60,8 @@ int conformance_child(const char *name, const char *file, const char *config)
     image im;
     sb why = SB_INIT;
 
-    if (c == NULL || fcntl(CONFORMANCE_FD, F_SETFD, FD_CLOEXEC) != 0) {
+    if (c == NULL || getenv(FOLDER_VARIABLE) == NULL ||
+        fcntl(CONFORMANCE_FD, F_SETFD, FD_CLOEXEC) != 0) {
         fputs("--child is for the broker itself\n", stderr);
         return 2;
     }
@@ -76,7 +77,6 @@ int conformance_child(const char *name, const char *file, const char *config)
     }
     if (!c->loads || s.section != NULL)
         c->run(&s);
-    folder_remove();
     fflush(NULL);
     _exit(findings() == 0 ? CLEAN : 1); /* no destructor of a library has a say */
 }
@@ -172,6 +172,7 @@ static bool check_run(const check *c, const char *file, const char *config, bool
     pid_t child;
 
     must(pipe2(ends, O_CLOEXEC) == 0);
+    folder_make();
     fflush(NULL);
     child = fork();
     must(child >= 0);
@@ -184,6 +185,7 @@ static bool check_run(const check *c, const char *file, const char *config, bool
     close(ends[0]);
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)
         ;
+    folder_remove();
     if (!in_time)
         sb_printf(&said, "did not finish within %u seconds\n", limit_of(c));
     else if (said.len == 0 && (!WIFEXITED(status) || WEXITSTATUS(status) != CLEAN))
