@@ -125,7 +125,7 @@ void crossing_resume(kit *k, const crossing *c, size_t cut)
         q->sent = c->sent;
         if (c->is_body) {
             q->body.size = sizeof q->body;
-            CROSS("resume_body", rc = r->r.resume_body(r->r.self, saved, &q->body));
+            CROSS("resume_body", rc = r->r.resume_body(r->r.self, q, saved, &q->body));
             q->end = rc == BROKER_OK ? STREAMED : REPLIED; /* or it is cut */
             if (rc != BROKER_OK)
                 atomic_fetch_sub(&k->requests, 1);

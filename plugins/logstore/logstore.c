@@ -217,7 +217,10 @@ static broker_rc prepare(void *self)
         return l->work->submit(l->ctx, 2, flush_run, flush_done, l) == BROKER_OK ? BROKER_AGAIN
                                                                                  : BROKER_OK;
     }
-    return l->flushed ? BROKER_OK : BROKER_AGAIN;
+    if (!l->flushed)
+        return BROKER_AGAIN;
+    l->flushing = l->flushed = false; /* it may be given up, and come again */
+    return BROKER_OK;
 }
 
 static broker_rc quiesce(void *self, broker_writer *state)

@@ -190,11 +190,11 @@ static void on_get(void *self, broker_req *req)
     r->http->stream(req, &a, &body);
 }
 
-static broker_rc resume_body(void *self, broker_bytes saved, broker_body *out)
+static broker_rc resume_body(void *self, broker_req *req, broker_bytes saved, broker_body *out)
 {
     count *c = malloc(sizeof *c);
 
-    (void)self;
+    (void)self, (void)req;
     if (c == NULL)
         return BROKER_ENOMEM;
     c->left = 0;

@@ -96,6 +96,7 @@ class Node:
         self.env = dict(os.environ, HOME=self.folder, **(env or {}))
         if preload:
             self.env["LD_PRELOAD"] = preload
+        self.arguments = []
         self.process = None
         self.port = None
         started.append(self)
@@ -103,7 +104,7 @@ class Node:
     def start(self):
         self.log_path = os.path.join(self.folder, "log")
         self.log = open(self.log_path, "w")
-        self.process = subprocess.Popen([program("logstore-broker"), self.config], stderr=self.log,
+        self.process = subprocess.Popen([program("logstore-broker"), *self.arguments, self.config], stderr=self.log,
                                         env=self.env, stdin=subprocess.DEVNULL)
         found = until(lambda: re.search(r"listening on https?://\S+:(\d+)", self.said()) or
                       self.process.poll() is not None, what="the node listens")
