@@ -2,6 +2,7 @@
 #include "command.h"
 #include "crash.h"
 #include "node.h"
+#include "plugin_tool.h"
 #include "version.h"
 
 #include <getopt.h>
@@ -11,6 +12,7 @@ extern char **environ;
 
 static const char help[] =
     "usage: logstore-broker [OPTIONS] [CONFIG]\n"
+    "       logstore-broker plugin new|check ...   (see plugin --help)\n"
     "\n"
     "Runs a Log Store broker in the foreground until SIGTERM or Ctrl-C.\n"
     "CONFIG is a JSON file; without it $LOGSTORE_BROKER_CONFIG, then\n"
@@ -91,6 +93,8 @@ int main(int argc, char **argv)
     sb why = SB_INIT;
     conf *c;
 
+    if (argc > 1 && strcmp(argv[1], "plugin") == 0)
+        return plugin_tool(argc - 1, argv + 1);
     if (argc > 1 && command_is(argv[1]))
         return command_run(argc - 1, argv + 1);
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {

@@ -60,7 +60,8 @@ static void upload_free(upload *u)
 {
     frames_release(u, u->n_frames - u->at);
     free(u->frames);
-    u->l->bus->buf_release(u->partial);
+    if (u->partial != NULL)
+        u->l->bus->buf_release(u->partial);
     sb_done(&u->stream);
     sb_done(&u->rejections);
     sb_done(&u->failure);
@@ -342,7 +343,8 @@ static void receive(upload *u)
     broker_intake intake = {
         .size = sizeof intake, .self = u, .on_body = on_body, .on_abort = on_abort, .save = save};
 
-    u->l->http->receive(u->req, &intake);
+    if (u->l->http->receive(u->req, &intake) != BROKER_OK)
+        on_abort(u, u->req);
 }
 
 static void on_upload(void *self, broker_req *req)

@@ -14,7 +14,7 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BUILD = os.environ.get("BUILD_DIR", os.path.join(ROOT, "build", "release"))
+BUILD = os.path.abspath(os.environ.get("BUILD_DIR", os.path.join(ROOT, "build", "release")))
 os.environ["LSAN_OPTIONS"] = "suppressions=" + os.path.join(ROOT, "tests", "system", "lsan.supp")
 OWNER = "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a"
 STREAM = OWNER + "/test"
