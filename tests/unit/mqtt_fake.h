@@ -47,14 +47,18 @@ struct broker_metric {
     fake_count c;
 };
 
+/* Apart, because clearing them takes long. */
+static struct broker_sub fake_subs[FAKE_SUBS];
+static fake_post fake_posts[FAKE_POSTS];
+
 static struct {
     struct broker_ctx ctx;
     void *plugin;
     struct broker_conn conns[FAKE_CONNS];
     size_t n_conns;
-    struct broker_sub subs[FAKE_SUBS];
-    size_t n_subs;
-    fake_post posts[FAKE_POSTS];
+    struct broker_sub *subs;
+    size_t n_subs, subs_used;
+    fake_post *posts;
     size_t n_posts, n_over;
     bool bus_full;
     void (*room)(void *arg);
@@ -115,7 +119,7 @@ static int64_t fake_integer(broker_ctx *ctx, const char *path)
     for (size_t i = 0; i < COUNT_OF(all); i++)
         if (strcmp(all[i].name, path) == 0)
             return all[i].value;
-    must(!"a setting the fake does not know");
+    must(false); /* a setting the fake does not know */
     return 0;
 }
 
@@ -156,6 +160,8 @@ static broker_rc fake_subscribe(broker_ctx *ctx, const broker_subscription *want
         s->on_msgs = want->on_msgs;
         s->self = want->self;
         fake.n_subs++;
+        if (i >= fake.subs_used)
+            fake.subs_used = i + 1;
         *out = s;
         return BROKER_OK;
     }
@@ -410,6 +416,8 @@ static const broker_host fake_host = {
 static inline void fake_init(void)
 {
     fake.ctx.host = &fake_host;
+    fake.subs = fake_subs;
+    fake.posts = fake_posts;
     fake.host = "127.0.0.1";
     fake.domain = "";
     fake.now_ms = 1000000;
@@ -493,7 +501,7 @@ static inline void fake_room(void)
 
 static inline void fake_message_of(const broker_msg *m)
 {
-    for (size_t i = 0; i < FAKE_SUBS; i++) {
+    for (size_t i = 0; i < fake.subs_used; i++) {
         struct broker_sub *s = &fake.subs[i];
 
         if (s->used && s->partition == m->partition && s->stream.len == m->stream.len &&
@@ -518,7 +526,7 @@ static inline int64_t fake_value(const char *name)
     for (size_t i = 0; i < fake.n_metrics; i++)
         if (strcmp(fake.metrics[i].c.name, name) == 0)
             return fake.metrics[i].c.value;
-    must(!"a metric there is not");
+    must(false); /* a metric there is not */
     return 0;
 }
 
@@ -547,7 +555,7 @@ static inline void fake_done(void)
 {
     broker_plugin.destroy(fake.plugin);
     must(fake.n_subs == 0);
-    for (size_t i = 0; i < FAKE_SUBS; i++)
+    for (size_t i = 0; i < fake.subs_used; i++)
         sb_done(&fake.subs[i].stream);
     for (size_t i = 0; i < fake.n_conns; i++)
         sb_done(&fake.conns[i].sent);

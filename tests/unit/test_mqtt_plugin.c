@@ -870,6 +870,26 @@ Test(mqtt, state_of_another_build_is_refused)
     cr_assert_eq(fake_start(), BROKER_OK);
 }
 
+Test(mqtt, state_of_version_1_is_read)
+{
+    size_t len;
+    char *blob = file_read(TEST_SOURCE_DIR "/fuzz/corpus/fuzz_mqtt_state/full", 4096, &len);
+    broker_conn *c = fake_open();
+
+    c->id = 1;
+    cr_assert_eq(fake_quiesce(), BROKER_OK);
+    sb_clear(&fake.state);
+    sb_append(&fake.state, blob, len);
+    free(blob);
+    cr_assert_eq(fake_start(), BROKER_OK);
+    cr_assert_eq(fake_value("sessions{}"), 3);
+    cr_assert_eq(fake_value("wills_total{}"), 1, "the other connection is not there any more");
+    cr_assert_eq(fake.n_subs, 2);
+    fake_tick(1);
+    delivered(c, "!1.2:{} 1.3:{} ");
+    fake_outcome(BROKER_STORED, NULL);
+}
+
 /* ---- what has gone wrong in other brokers ---- */
 
 /* CVE-2023-0809: memory by a length field, before anybody is authenticated. */
