@@ -56,12 +56,15 @@ static void reading_settle(client *c)
     }
 }
 
+/* What comes after "full" waits for on_drain(): sending on would look like pressing a client that
+ * does not read. It is little: acknowledgements of what was received before. */
 static void flush(client *c)
 {
-    if (c->out.len != 0 && !c->closing &&
-        c->m->net->send(c->conn, (broker_bytes){(const uint8_t *)c->out.data, c->out.len}, 0) ==
-            BROKER_AGAIN)
-        c->full = true;
+    broker_bytes data = {(const uint8_t *)c->out.data, c->out.len};
+
+    if (c->full || c->closing || c->out.len == 0)
+        return;
+    c->full = c->m->net->send(c->conn, data, 0) == BROKER_AGAIN;
     sb_clear(&c->out);
     client_scratch_trim(&c->out);
 }
@@ -401,6 +404,7 @@ static void on_drain(void *self, broker_conn *conn)
 
     (void)conn;
     c->full = false;
+    client_out(c);
     if (c->session != NULL)
         client_pump(c);
     client_run(c);
@@ -456,8 +460,10 @@ client *client_adopt(mqtt *m, uint64_t conn_id)
     client *c = client_new(m, NULL);
     broker_peer_calls calls = calls_of(c);
 
-    if (m->net->adopt(m->ctx, conn_id, &calls, &c->conn) == BROKER_OK)
+    if (m->net->adopt(m->ctx, conn_id, &calls, &c->conn) == BROKER_OK) {
+        c->full = m->net->queued(c->conn) >= HIGH_WATER;
         return c;
+    }
     client_free(c);
     return NULL;
 }

@@ -42,7 +42,7 @@ static void step(view *in, uint8_t what)
             c->slow = true;
         break;
     case 5:
-        if (c->open && c->slow)
+        if (c->open && c->told)
             fake_drain(c);
         break;
     case 6:

@@ -18,7 +18,7 @@ const char mqtt_schema[] = "{}";
 struct broker_conn {
     broker_peer_calls calls;
     sb sent;
-    bool open, asked_to_close, paused, slow;
+    bool open, asked_to_close, paused, slow, told;
     uint64_t id;
 };
 
@@ -242,8 +242,9 @@ static uint32_t fake_port(broker_listener *listener)
 static broker_rc fake_send(broker_conn *conn, broker_bytes data, int32_t text)
 {
     (void)text;
-    must(conn->open && !conn->asked_to_close);
+    must(conn->open && !conn->asked_to_close && !conn->told);
     sb_append(&conn->sent, data.ptr, data.len);
+    conn->told = conn->slow;
     return conn->slow ? BROKER_AGAIN : BROKER_OK;
 }
 
@@ -257,6 +258,11 @@ static void fake_resume(broker_conn *conn)
 {
     must(conn->paused);
     conn->paused = false;
+}
+
+static size_t fake_queued(broker_conn *conn)
+{
+    return conn->told ? 1u << 20 : 0;
 }
 
 static broker_str fake_address(broker_conn *conn)
@@ -301,6 +307,7 @@ static const broker_net fake_net = {.size = sizeof fake_net,
                                     .send = fake_send,
                                     .pause = fake_pause,
                                     .resume = fake_resume,
+                                    .queued = fake_queued,
                                     .address = fake_address,
                                     .close = fake_close,
                                     .id = fake_id,
@@ -467,7 +474,7 @@ static inline void fake_end(broker_conn *c)
 
 static inline void fake_drain(broker_conn *c)
 {
-    c->slow = false;
+    c->slow = c->told = false;
     if (c->open && !c->asked_to_close)
         c->calls.on_drain(c->calls.self, c);
 }

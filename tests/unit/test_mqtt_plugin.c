@@ -707,6 +707,14 @@ Test(mqtt, one_who_does_not_read_loses_qos_0_and_keeps_qos_1)
     cr_assert(c->paused, "its requests are not read either");
     fake_drain(c);
     delivered(c, "1.2:{\"n\":2} ");
+    publish(c, TOPIC, "{}", 2, 5);
+    c->slow = true;
+    fake_message(TOPIC, 0, "{\"n\":3}");
+    sb_clear(&c->sent);
+    fake_outcome(BROKER_STORED, NULL);
+    sent(c, "");
+    fake_drain(c);
+    sent(c, "40020005");
     cr_assert_not(c->paused);
     cr_assert_eq(fake_value("dropped_total{reason=\"slow\"}"), 1);
 }
@@ -831,6 +839,16 @@ Test(mqtt, a_swap_that_fails_goes_on_with_its_own_state)
     cr_assert_eq(fake_start(), BROKER_OK);
     fake_message(TOPIC, 0, "{}");
     delivered(a, "1.1:{} ");
+}
+
+Test(mqtt, a_will_crosses_a_swap)
+{
+    broker_conn *c = with_will(TOPIC, "{\"gone\":1}");
+
+    swap();
+    fake_end(c);
+    cr_assert(post_is(0, TOPIC, "{\"gone\":1}", "w"));
+    fake_outcome(BROKER_STORED, NULL);
 }
 
 Test(mqtt, one_lost_during_a_swap_leaves_its_will)
