@@ -21,7 +21,10 @@ if(LOGSTORE_TESTS)
     dep(criterion criterion)
 endif()
 
-# RocksDB and http-parser ship no usable pkg-config file on Debian 12.
+# RocksDB, http-parser and wslay ship no usable pkg-config file on Debian 12.
 add_library(dep_rocksdb INTERFACE)
 target_link_libraries(dep_rocksdb INTERFACE rocksdb)
 add_library(dep::rocksdb ALIAS dep_rocksdb)
+add_library(dep_wslay INTERFACE)
+target_link_libraries(dep_wslay INTERFACE wslay)
+add_library(dep::wslay ALIAS dep_wslay)

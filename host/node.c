@@ -5,6 +5,7 @@
 #include "bus/bus.h"
 #include "eth/eth.h"
 #include "http/http.h"
+#include "net/net.h"
 #include "plugin/loader.h"
 #include "run/log.h"
 #include "run/metrics.h"
@@ -26,6 +27,7 @@ typedef struct node {
     pool *pool;
     bus *bus;
     http_server *http;
+    net *net;
     loader *loader;
     uint8_t key[32];
     char *data_dir;
@@ -166,13 +168,24 @@ static void notify(const char *state)
     close(fd);
 }
 
+static void on_net_closed(void *arg)
+{
+    node *n = arg;
+
+    n->net = n->parts.net = NULL;
+    loop_stop(n->loop);
+}
+
 static void on_plugins_stopped(void *arg, bool clean)
 {
     node *n = arg;
 
-    if (!clean)
+    if (!clean) {
         n->status = EXIT_STUCK;
-    loop_stop(n->loop);
+        loop_stop(n->loop);
+        return;
+    }
+    net_close(n->net, on_net_closed, n);
 }
 
 static void on_http_closed(void *arg)
@@ -249,7 +262,10 @@ static bool http_make(node *n, sb *why)
 
     settings_http(n->settings, &o);
     n->http = http_new(n->loop, n->pool, &o, why);
-    return n->http != NULL;
+    if (n->http == NULL)
+        return false;
+    n->net = net_new(n->loop);
+    return true;
 }
 
 static bool plugins_load(node *n, sb *why)
@@ -286,6 +302,7 @@ static void loader_make(node *n)
     n->parts.pool = n->pool;
     n->parts.bus = n->bus;
     n->parts.http = n->http;
+    n->parts.net = n->net;
     n->parts.data_dir = n->data_dir;
     n->loader = loader_new(&n->parts, dir, under_sanitizer());
     free(dir);

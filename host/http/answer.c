@@ -385,6 +385,52 @@ void http_resume(broker_req *r)
         loop_post(r->server->loop, &r->call_resume);
 }
 
+/* ---- neither reply nor stream ---- */
+
+static void give_on_loop(loop_call *call)
+{
+    broker_req *r = CONTAINER_OF(call, broker_req, call_answer);
+    conn *c = r->conn;
+
+    answered(r);
+    if (c != NULL && !c->eof) {
+        conn_give(c);
+        return;
+    }
+    if (c != NULL) {
+        c->req = NULL;
+        r->conn = NULL;
+        conn_close(c);
+    }
+    r->take(r->take_arg, NULL, NULL, 0);
+    req_free(r);
+}
+
+ledger *http_owner(const broker_req *r)
+{
+    return r->owner;
+}
+
+const head *http_head(const broker_req *r)
+{
+    return &r->head;
+}
+
+bool http_is_givable(const broker_req *r)
+{
+    return !r->answered && !r->has_intake && body_is_over(&r->body);
+}
+
+void http_give(broker_req *r, void (*take)(void *arg, wire *w, const uint8_t *bytes, size_t len),
+               void *arg)
+{
+    r->take = take;
+    r->take_arg = arg;
+    r->status = 101;
+    r->call_answer.fn = give_on_loop;
+    loop_post(r->server->loop, &r->call_answer);
+}
+
 void answer_init(broker_req *r)
 {
     r->call_answer.fn = answer_on_loop;

@@ -31,9 +31,9 @@ static void block_drop(conn *c)
 }
 
 /* Room behind what is there; unread bytes move to a new block when there is none. */
-static uint8_t *on_room(wire *w, size_t *len)
+static uint8_t *on_room(void *owner, size_t *len)
 {
-    conn *c = CONTAINER_OF(w, conn, wire);
+    conn *c = owner;
     size_t want = c->state == CONN_BODY ? BODY_BLOCK : IDLE_BLOCK, left = c->len - c->start;
 
     if (c->in == NULL || c->in->len - c->len < 2048) {
@@ -52,9 +52,9 @@ static uint8_t *on_room(wire *w, size_t *len)
     return buf_bytes(c->in) + c->len;
 }
 
-static void on_closed(wire *w)
+static void on_closed(void *owner)
 {
-    conn *c = CONTAINER_OF(w, conn, wire);
+    conn *c = owner;
     http_server *s = c->server;
 
     block_drop(c);
@@ -63,6 +63,21 @@ static void on_closed(wire *w)
         c->next->link = c->link;
     free(c);
     server_conn_gone(s);
+}
+
+void conn_give(conn *c)
+{
+    broker_req *r = c->req;
+    wire *w = c->wire;
+    broker_buf *in = c->in;
+
+    wire_read(w, false);
+    r->take(r->take_arg, w, in != NULL ? in->bytes + c->start : NULL, c->len - c->start);
+    c->req = NULL;
+    r->conn = NULL;
+    req_free(r);
+    c->closing = true;
+    on_closed(c);
 }
 
 void conn_close(conn *c)
@@ -76,7 +91,7 @@ void conn_close(conn *c)
         c->req = NULL;
         req_left(r);
     }
-    wire_close(&c->wire);
+    wire_close(c->wire);
 }
 
 static void on_written(void *arg, bool ok)
@@ -103,7 +118,7 @@ void conn_write(conn *c, void *bytes, size_t len, void (*written)(conn *c), void
     w->written = written;
     w->owned = owned;
     conn_touch(c, c->server->idle_timeout_ms);
-    if (!wire_write(&c->wire, bytes, len, on_written, w)) {
+    if (!wire_write(c->wire, bytes, len, on_written, w)) {
         free(owned);
         free(w);
         conn_close(c);
@@ -112,7 +127,7 @@ void conn_write(conn *c, void *bytes, size_t len, void (*written)(conn *c), void
 
 static void reading_set(conn *c, bool on)
 {
-    wire_read(&c->wire, on && !c->eof);
+    wire_read(c->wire, on && !c->eof);
 }
 
 void conn_next(conn *c)
@@ -130,7 +145,7 @@ void conn_next(conn *c)
         c->state = CONN_LINGER;
         c->start = c->len;
         conn_touch(c, LINGER_MS);
-        wire_end(&c->wire);
+        wire_end(c->wire);
         reading_set(c, true);
         return;
     }
@@ -300,9 +315,9 @@ void conn_run(conn *c)
         conn_close(c); /* nothing more can come, and something is missing */
 }
 
-static void on_got(wire *w, ssize_t n)
+static void on_got(void *owner, ssize_t n)
 {
-    conn *c = CONTAINER_OF(w, conn, wire);
+    conn *c = owner;
 
     if (n == 0 && c->state == CONN_ANSWER) {
         c->eof = true; /* it may have closed its side only, and waits for the answer */
@@ -329,7 +344,7 @@ static void on_got(wire *w, ssize_t n)
 
 void conn_late(conn *c)
 {
-    if (c->state == CONN_HEAD && c->start < c->len && wire_is_up(&c->wire)) {
+    if (c->state == CONN_HEAD && c->start < c->len && wire_is_up(c->wire)) {
         refuse(c, 408, "the request head did not arrive in time");
     } else if (c->state == CONN_BODY && !discarding(c->req)) {
         conn_touch(c, c->server->idle_timeout_ms);
@@ -352,11 +367,12 @@ void conn_accept(http_server *s)
     s->conns = c;
     s->n_conns++;
     conn_touch(c, s->head_timeout_ms);
-    if (!wire_accept(&c->wire, s->loop, (uv_stream_t *)&s->listener, s->tls, &calls)) {
+    c->wire = wire_new(s->loop, s->tls, &calls, c);
+    if (!wire_accept(c->wire, (uv_stream_t *)&s->listener)) {
         conn_close(c);
     } else if (s->n_conns <= s->max_connections) {
         reading_set(c, true);
-    } else if (wire_is_up(&c->wire)) {
+    } else if (wire_is_up(c->wire)) {
         refuse(c, 503, "too many connections; try again later");
     } else {
         conn_close(c); /* not worth a handshake */

@@ -7,6 +7,8 @@
 #ifndef HTTP_HTTP_H
 #define HTTP_HTTP_H
 
+#include "net/head.h"
+#include "net/wire.h"
 #include "run/buf.h"
 #include "run/ledger.h"
 #include "run/loop.h"
@@ -68,5 +70,15 @@ void http_reply(broker_req *req, const broker_response *response); /* [any] */
 void http_stream(broker_req *req, const broker_response *response,
                  const broker_body *body); /* [any] */
 void http_wake(broker_req *req);           /* [any] */
+
+/* ---- a request that becomes something else than HTTP ---- */
+const head *http_head(const broker_req *req);
+ledger *http_owner(const broker_req *req);
+/* Whether http_give() may be called: the body is over, and nobody reads it or has answered. */
+bool http_is_givable(const broker_req *req);
+/* End the request by giving its wire away, soon, with what was read behind it; NULL: the client
+ * has left. [loop] */
+void http_give(broker_req *req, void (*take)(void *arg, wire *w, const uint8_t *bytes, size_t len),
+               void *arg);
 
 #endif

@@ -3,9 +3,9 @@
 #define HTTP_PARTS_H
 
 #include "http/body.h"
-#include "http/head.h"
 #include "http/http.h"
 #include "http/route.h"
+#include "net/head.h"
 #include "net/wire.h"
 #include "run/metrics.h"
 
@@ -43,6 +43,8 @@ struct broker_req {
     bool has_intake, body_told, paused, answered, head_only, keep;
     atomic_bool resumed, woken;
     loop_call call_answer, call_resume, call_wake;
+    void (*take)(void *arg, wire *w, const uint8_t *bytes, size_t len);
+    void *take_arg;
 
     sb answer; /* head, and body of a reply */
     unsigned status;
@@ -64,7 +66,7 @@ typedef enum conn_state {
 } conn_state;
 
 struct conn {
-    wire wire;
+    wire *wire;
     http_server *server;
     conn *next, **link;
     conn_state state;
@@ -106,7 +108,9 @@ void conn_close(conn *c);
 void conn_write(conn *c, void *bytes, size_t len, void (*written)(conn *c), void *owned);
 void conn_next(conn *c); /* the answer is out: on to the next request */
 void conn_touch(conn *c, unsigned timeout_ms);
-void conn_run(conn *c);  /* look at what has been read */
+void conn_run(conn *c); /* look at what has been read */
+/* Its wire, and what was read, go to req->take(); the connection is over. */
+void conn_give(conn *c);
 void conn_late(conn *c); /* its deadline is over: end it, with 408 when that helps */
 
 /* request.c */
@@ -124,6 +128,5 @@ void answer_left(broker_req *r);
 /* server.c */
 void server_conn_gone(http_server *s);
 void server_req_gone(http_server *s);
-const char *status_text(unsigned status);
 
 #endif

@@ -151,6 +151,12 @@ static bool is_read(const broker_req *r)
     return is_method(r, "GET") || is_method(r, "HEAD");
 }
 
+/* A WebSocket is as good as a write: browsers let every page open one. */
+static bool is_harmless(const broker_req *r)
+{
+    return is_read(r) && !head_has(&r->head, "Upgrade", "websocket");
+}
+
 static bool loopback(const char *host)
 {
     return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
@@ -218,7 +224,7 @@ static unsigned gate(broker_req *r, const char **why)
     *why = "this node does not answer to that Host; list it in httpServer.allowedHosts";
     if (!host_is_ours(s, authority.ptr != NULL ? authority : head_get(&r->head, "Host")))
         return 421;
-    if (!is_read(r) && origin.ptr != NULL && !in_list(s->origins, s->n_origins, origin)) {
+    if (!is_harmless(r) && origin.ptr != NULL && !in_list(s->origins, s->n_origins, origin)) {
         *why = "pages of that origin may not write here; list it in httpServer.allowedOrigins";
         return 403;
     }
@@ -226,7 +232,7 @@ static unsigned gate(broker_req *r, const char **why)
         return 0;
     status = key_check(s, head_get(&r->head, "Authorization"));
     *why = status == 401 ? "Unauthorized" : "Forbidden";
-    if (status == 0 && s->n_keys == 0 && !is_read(r) && !loopback(s->host)) {
+    if (status == 0 && s->n_keys == 0 && !is_harmless(r) && !loopback(s->host)) {
         *why = "this node is reachable from other machines; writing takes an API key "
                "(apiAuthentication.keys)";
         status = 403;
@@ -340,7 +346,7 @@ broker_str http_user(broker_req *r)
 broker_str http_peer(broker_req *r)
 {
     if (r->peer.len == 0 && r->conn != NULL)
-        wire_peer(&r->conn->wire, &r->peer);
+        wire_peer(r->conn->wire, &r->peer);
     return (broker_str){r->peer.data, r->peer.len};
 }
 

@@ -3,38 +3,6 @@
 
 #include <arpa/inet.h>
 
-const char *status_text(unsigned status)
-{
-    static const struct {
-        unsigned status;
-        const char *text;
-    } texts[] = {
-        {200, "OK"},
-        {204, "No Content"},
-        {400, "Bad Request"},
-        {401, "Unauthorized"},
-        {403, "Forbidden"},
-        {404, "Not Found"},
-        {405, "Method Not Allowed"},
-        {408, "Request Timeout"},
-        {413, "Content Too Large"},
-        {417, "Expectation Failed"},
-        {421, "Misdirected Request"},
-        {422, "Unprocessable Content"},
-        {431, "Request Header Fields Too Large"},
-        {500, "Internal Server Error"},
-        {501, "Not Implemented"},
-        {503, "Service Unavailable"},
-        {505, "HTTP Version Not Supported"},
-        {507, "Insufficient Storage"},
-    };
-
-    for (size_t i = 0; i < COUNT_OF(texts); i++)
-        if (texts[i].status == status)
-            return texts[i].text;
-    return "Status";
-}
-
 static char **copy_list(const char *const *list, size_t n)
 {
     char **copy = must_alloc((n + 1) * sizeof *copy);
@@ -64,7 +32,7 @@ static void server_free_when_over(http_server *s)
     if (s->n_reqs != 0)
         return; /* somebody will still answer them */
     route_forget(&s->routes, NULL);
-    tls_free(s->tls);
+    tls_release(s->tls);
     free_list(s->keys);
     free_list(s->origins);
     free_list(s->hosts);
@@ -127,14 +95,6 @@ static void on_connection(uv_stream_t *listener, int status)
         s->pending = true; /* libuv waits until it is accepted */
 }
 
-static bool address_of(const char *host, unsigned port, struct sockaddr_storage *out)
-{
-    if (strcmp(host, "localhost") == 0)
-        host = "127.0.0.1";
-    return uv_ip4_addr(host, (int)port, (struct sockaddr_in *)out) == 0 ||
-           uv_ip6_addr(host, (int)port, (struct sockaddr_in6 *)out) == 0;
-}
-
 static void metrics_make(http_server *s)
 {
     static const double seconds[] = {0.001, 0.004, 0.016, 0.064, 0.25, 1, 4, 16};
@@ -185,7 +145,7 @@ http_server *http_new(loop *l, pool *p, const http_options *o, sb *why)
         if (s->tls == NULL)
             goto fail;
     }
-    if (!address_of(o->host, o->port, &addr)) {
+    if (!wire_address_of(o->host, o->port, &addr)) {
         sb_printf(why, "httpServer.host '%s' is not an IP address", o->host);
         goto fail;
     }

@@ -1,5 +1,5 @@
 /* tls -- see tls.h. */
-#include "net/parts.h"
+#include "net/tls_parts.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -51,21 +51,32 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
     return SSL_TLSEXT_ERR_OK;
 }
 
-tls *tls_new_server(const char *cert_file, const char *key_file, const char *alpn, sb *why)
+static tls *tls_new(const SSL_METHOD *method, const char *alpn)
 {
     tls *t = must_alloc(sizeof *t);
-    size_t len = strlen(alpn);
+    size_t len = alpn != NULL ? strlen(alpn) : 0;
 
-    must(len < sizeof t->alpn);
-    t->alpn[0] = (unsigned char)len;
-    memcpy(t->alpn + 1, alpn, len);
-    t->alpn_len = (unsigned)len + 1;
-    t->ctx = SSL_CTX_new(TLS_server_method());
+    t->refs = 1;
+    if (len != 0) {
+        must(len < sizeof t->alpn);
+        t->alpn[0] = (unsigned char)len;
+        memcpy(t->alpn + 1, alpn, len);
+        t->alpn_len = (unsigned)len + 1;
+    }
+    t->ctx = SSL_CTX_new(method);
     must(t->ctx != NULL);
     SSL_CTX_set_min_proto_version(t->ctx, TLS1_2_VERSION);
     SSL_CTX_set_options(t->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_set_mode(t->ctx, SSL_MODE_RELEASE_BUFFERS);
-    SSL_CTX_set_alpn_select_cb(t->ctx, on_alpn, t);
+    return t;
+}
+
+tls *tls_new_server(const char *cert_file, const char *key_file, const char *alpn, sb *why)
+{
+    tls *t = tls_new(TLS_server_method(), alpn);
+
+    if (alpn != NULL)
+        SSL_CTX_set_alpn_select_cb(t->ctx, on_alpn, t);
     if (!file_is_there("certificate", cert_file, why) || !file_is_there("TLS key", key_file, why) ||
         !key_is_private(key_file, why))
         goto fail;
@@ -80,13 +91,33 @@ tls *tls_new_server(const char *cert_file, const char *key_file, const char *alp
     }
     return t;
 fail:
-    tls_free(t);
+    tls_release(t);
     return NULL;
 }
 
-void tls_free(tls *t)
+tls *tls_new_client(const char *alpn, sb *why)
 {
-    if (t == NULL)
+    tls *t = tls_new(TLS_client_method(), alpn);
+
+    t->client = true;
+    SSL_CTX_set_verify(t->ctx, SSL_VERIFY_PEER, NULL);
+    if (SSL_CTX_set_default_verify_paths(t->ctx) != 1 ||
+        (t->alpn_len != 0 && SSL_CTX_set_alpn_protos(t->ctx, t->alpn, t->alpn_len) != 0)) {
+        sb_printf(why, "cannot read the system's certificate authorities (%s)", openssl_said());
+        tls_release(t);
+        return NULL;
+    }
+    return t;
+}
+
+void tls_retain(tls *t)
+{
+    t->refs++;
+}
+
+void tls_release(tls *t)
+{
+    if (t == NULL || --t->refs != 0)
         return;
     SSL_CTX_free(t->ctx);
     free(t);

@@ -7,9 +7,12 @@
 
 typedef struct tls tls;
 
-/* A listener's end: a PEM chain and its key. alpn is the one protocol offered, "http/1.1".
- * NULL: a sentence in *why. */
+/* A listener's end: a PEM chain and its key. alpn is the one protocol offered, "http/1.1", or
+ * NULL: none is spoken of. NULL: a sentence in *why. */
 tls *tls_new_server(const char *cert_file, const char *key_file, const char *alpn, sb *why);
-void tls_free(tls *t); /* accepts NULL; its wires must be closed */
+/* A client's end: the system's certificate authorities say whom to believe. */
+tls *tls_new_client(const char *alpn, sb *why);
+void tls_retain(tls *t);
+void tls_release(tls *t); /* accepts NULL */
 
 #endif

@@ -61,11 +61,17 @@ static const struct {
     const char *id;
     const void *table;
 } services[] = {
-    {BROKER_ID_broker_config, &service_config},       {BROKER_ID_broker_bus, &service_bus},
-    {BROKER_ID_broker_transport, &service_transport}, {BROKER_ID_broker_http, &service_http},
-    {BROKER_ID_broker_work, &service_work},           {BROKER_ID_broker_metrics, &service_metrics},
-    {BROKER_ID_broker_registry, &service_registry},   {BROKER_ID_broker_sign, &service_sign},
-    {BROKER_ID_broker_access, &service_access},       {BROKER_ID_broker_node, &service_node},
+    {BROKER_ID_broker_config, &service_config},
+    {BROKER_ID_broker_bus, &service_bus},
+    {BROKER_ID_broker_transport, &service_transport},
+    {BROKER_ID_broker_http, &service_http},
+    {BROKER_ID_broker_work, &service_work},
+    {BROKER_ID_broker_metrics, &service_metrics},
+    {BROKER_ID_broker_registry, &service_registry},
+    {BROKER_ID_broker_sign, &service_sign},
+    {BROKER_ID_broker_access, &service_access},
+    {BROKER_ID_broker_node, &service_node},
+    {BROKER_ID_broker_net, &service_net},
 };
 
 static const void *host_service(broker_ctx *ctx, const char *id)
@@ -406,6 +412,7 @@ static void build_forget(build *b)
 {
     if (b->parts->http != NULL) /* closed before the plugins stop */
         http_unroute(b->parts->http, &b->ledger);
+    net_forget(b->parts->net, &b->ledger);
     bus_forget(b->parts->bus, &b->ledger);
     registry_forget(b->loader->registry, b);
 }

@@ -1,8 +1,8 @@
 /* The request head and body readers: what ours accepts, http-parser must accept with the same
  * method, target and lengths; and a body must come out the same however it is cut. */
 #include "http/body.h"
-#include "http/head.h"
 #include "http/route.h"
+#include "net/head.h"
 
 #include <http_parser.h>
 #include <strings.h>

@@ -1,8 +1,8 @@
 /* http: the head of a request, its body in pieces, and which route it means. What is right is
  * said by RFC 9110 and RFC 9112. */
 #include "http/body.h"
-#include "http/head.h"
 #include "http/route.h"
+#include "net/head.h"
 
 #include <criterion/criterion.h>
 

@@ -984,6 +984,9 @@ Test(mqtt, a_session_without_a_valid_key_gets_nothing_any_more)
     send_connect(d, o);
     sent(d, "20020000");
     fake_end(d);
+    swap();
+    cr_assert_not_null(c->calls.self, "its key is still valid");
+    cr_assert_eq(fake_value("sessions{}"), 2);
     fake.key = "new";
     swap();
     cr_assert_null(c->calls.self, "it was not adopted, so the host closes it");

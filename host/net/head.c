@@ -1,6 +1,6 @@
 /* head -- see head.h. Refuses what two parsers may read in two ways: both lengths,
  * repeated Host, bare line feeds, folded lines, spaces before the colon. */
-#include "http/head.h"
+#include "net/head.h"
 
 #include <strings.h>
 
@@ -145,7 +145,22 @@ static unsigned meaning(head *h, const char **why)
     return 0;
 }
 
-unsigned head_parse(const char *bytes, size_t len, head *out, const char **why)
+static bool answer_line_parse(const char *line, size_t len, unsigned *status)
+{
+    if (len < 12 || memcmp(line, "HTTP/1.1 ", 9) != 0 || (len > 12 && line[12] != ' '))
+        return false;
+    *status = 0;
+    for (size_t i = 9; i < 12; i++) {
+        if (line[i] < '0' || line[i] > '9')
+            return false;
+        *status = *status * 10 + (unsigned)(line[i] - '0');
+    }
+    return *status >= 100;
+}
+
+/* answer: where its status goes, or NULL for a request. */
+static unsigned lines_parse(const char *bytes, size_t len, head *out, unsigned *answer,
+                            const char **why)
 {
     const char *end = bytes + len - 2, *line = bytes; /* up to the empty line */
     unsigned status = 0;
@@ -161,12 +176,31 @@ unsigned head_parse(const char *bytes, size_t len, head *out, const char **why)
         const char *stop = memmem(line, (size_t)(end - line), "\r\n", 2);
         size_t n = (size_t)((stop != NULL ? stop : end) - line);
 
-        status = line == bytes ? line_parse(line, n, out, why) : field_parse(line, n, out, why);
+        if (line != bytes) {
+            status = field_parse(line, n, out, why);
+        } else if (answer == NULL) {
+            status = line_parse(line, n, out, why);
+        } else if (!answer_line_parse(line, n, answer)) {
+            *why = "the first line is not 'HTTP/1.1 STATUS TEXT'";
+            status = 400;
+        }
         line += n + 2;
     }
-    if (status == 0)
-        status = meaning(out, why);
     return status;
+}
+
+unsigned head_parse(const char *bytes, size_t len, head *out, const char **why)
+{
+    unsigned status = lines_parse(bytes, len, out, NULL, why);
+
+    return status != 0 ? status : meaning(out, why);
+}
+
+const char *head_parse_answer(const char *bytes, size_t len, head *out, unsigned *status)
+{
+    const char *why;
+
+    return lines_parse(bytes, len, out, status, &why) != 0 ? why : NULL;
 }
 
 broker_str head_get(const head *h, const char *name)
@@ -175,4 +209,48 @@ broker_str head_get(const head *h, const char *name)
         if (is(h->fields[i].name, name))
             return h->fields[i].value;
     return (broker_str){NULL, 0};
+}
+
+bool head_has(const head *h, const char *name, const char *word)
+{
+    for (size_t i = 0; i < h->n_fields; i++)
+        if (is(h->fields[i].name, name) && list_has(h->fields[i].value, word))
+            return true;
+    return false;
+}
+
+const char *status_text(unsigned status)
+{
+    static const struct {
+        unsigned status;
+        const char *text;
+    } texts[] = {
+        {101, "Switching Protocols"},
+        {200, "OK"},
+        {204, "No Content"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {408, "Request Timeout"},
+        {413, "Content Too Large"},
+        {417, "Expectation Failed"},
+        {421, "Misdirected Request"},
+        {422, "Unprocessable Content"},
+        {426, "Upgrade Required"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {502, "Bad Gateway"},
+        {503, "Service Unavailable"},
+        {505, "HTTP Version Not Supported"},
+        {507, "Insufficient Storage"},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(texts); i++)
+        if (texts[i].status == status)
+            return texts[i].text;
+    return "Status";
 }

@@ -1,6 +1,6 @@
-/* head -- the head of an HTTP/1.1 request, strictly (RFC 9112). Pure. */
-#ifndef HTTP_HEAD_H
-#define HTTP_HEAD_H
+/* head -- the head of an HTTP/1.1 request or answer, strictly (RFC 9112). Pure. */
+#ifndef NET_HEAD_H
+#define NET_HEAD_H
 
 #include "base/base.h"
 
@@ -26,6 +26,12 @@ size_t head_length(const char *bytes, size_t len);
 /* Parse a complete head. 0, or the status to answer with; *why says what is wrong. Strings
  * point into bytes. */
 unsigned head_parse(const char *bytes, size_t len, head *out, const char **why);
+/* The same of an answer: its status goes to *status, method and target stay empty. NULL, or
+ * what is wrong. */
+const char *head_parse_answer(const char *bytes, size_t len, head *out, unsigned *status);
 broker_str head_get(const head *h, const char *name);
+/* Whether a header that is a comma-separated list has the word, in whatever case. */
+bool head_has(const head *h, const char *name, const char *word);
+const char *status_text(unsigned status);
 
 #endif
