@@ -78,7 +78,7 @@ struct broker_req {
 
 typedef enum conn_state {
     CONN_HEAD,
-    CONN_BODY,   /* a streamed answer may be on its way already */
+    CONN_BODY, /* a streamed answer may be on its way already */
     CONN_ANSWER,
     CONN_LINGER, /* answered before the body was over: the rest is read and thrown away */
 } conn_state;
@@ -127,7 +127,7 @@ void conn_close(conn *c);
 void conn_write(conn *c, void *bytes, size_t len, void (*written)(conn *c), void *owned);
 void conn_next(conn *c); /* the answer is out: on to the next request */
 void conn_touch(conn *c, unsigned timeout_ms);
-void conn_run(conn *c);  /* look at what has been read */
+void conn_run(conn *c); /* look at what has been read */
 /* End it when a deadline is over, with 408 when that helps. */
 void conn_check(conn *c, uint64_t now);
 
