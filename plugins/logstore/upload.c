@@ -35,6 +35,8 @@ typedef struct upload {
     bool full;          /* failed, for want of room */
     bool stopped;       /* the bus was full: on_room() goes on */
     bool ended;         /* the body is over, or broken */
+    bool finished;      /* answered, while the host still has of the body to tell */
+    bool told;          /* it has told all */
     const char *broken; /* why the rest of the body is not read */
 
     uint64_t stored, duplicates, rejected, failed;
@@ -110,7 +112,10 @@ static void finish(upload *u)
         reply_json(u->l, u->req, status, &body);
     }
     sb_done(&body);
-    upload_free(u);
+    if (u->lines == NULL || u->told) /* reply() has ended the reading too */
+        upload_free(u);
+    else
+        u->finished = true;
 }
 
 static void rejection_put(sb *out, uint64_t index, const char *reason)
@@ -316,6 +321,12 @@ static void on_body(void *self, broker_req *req, broker_buf *buf, broker_bytes p
     view in = view_of(part.ptr, part.len);
 
     (void)req;
+    u->told = last != 0;
+    if (u->finished) {
+        if (last)
+            upload_free(u);
+        return;
+    }
     while (u->broken == NULL && view_left(&in) != 0) {
         uint32_t len;
 
@@ -342,6 +353,11 @@ static void on_abort(void *self, broker_req *req)
     upload *u = self;
 
     (void)req;
+    u->told = true;
+    if (u->finished) {
+        upload_free(u);
+        return;
+    }
     u->broken = "the body broke off; what came before was stored";
     u->ended = true;
     step(u);
@@ -399,6 +415,8 @@ static void receive(upload *u)
         .size = sizeof intake, .self = u, .on_body = on_body, .on_abort = on_abort, .save = save};
 
     if (u->l->http->receive(u->req, &intake) != BROKER_OK) {
+        lines_release(u->lines); /* it is answered in one piece */
+        u->lines = NULL;
         on_abort(u, u->req);
         return;
     }

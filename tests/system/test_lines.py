@@ -161,6 +161,17 @@ class Lines(unittest.TestCase):
             c.send(chunk(b"x" * 1000))
             self.assertEqual(c.rest(), b"")
 
+    def test_what_comes_behind_a_broken_frame_touches_nothing(self):
+        for _ in range(30):
+            with Client(self.node) as c:
+                c.begin(self.node.data_path())
+                try:
+                    for _ in range(200):
+                        c.send(chunk(b"\xff\xff\xff\xff1234"))
+                except OSError:
+                    pass  # it was answered, and ended
+        self.assertEqual(self.node.get("/healthz")[0], 200)
+
     def test_a_client_that_leaves_costs_nothing(self):
         m = self.messages(2000)
         for reset in (False, True):
