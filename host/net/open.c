@@ -8,13 +8,14 @@ static broker_rc ask(broker_conn *c, broker_str target)
     broker_listener *l = c->listener;
     broker_peer_calls calls = {.size = sizeof calls};
     broker_rc rc = BROKER_EINVAL;
+    ledger *owner = l->owner; /* accepted() may unlisten */
 
-    CROSS(l->owner, "accepted", rc = l->accepted(l->self, c, target, &calls));
+    CROSS(owner, "accepted", rc = l->accepted(l->self, c, target, &calls));
     if (c->state == SOCK_GONE)
         return BROKER_EGONE; /* it closed it at once */
     if (rc == BROKER_OK) {
         c->asked = true;
-        c->owner = l->owner;
+        c->owner = owner;
         c->calls = calls;
         metric_add(c->net->accepted, 1);
     }

@@ -72,6 +72,7 @@ static const struct {
     {BROKER_ID_broker_access, &service_access},
     {BROKER_ID_broker_node, &service_node},
     {BROKER_ID_broker_net, &service_net},
+    {BROKER_ID_broker_fetch, &service_fetch},
 };
 
 static const void *host_service(broker_ctx *ctx, const char *id)
@@ -413,6 +414,7 @@ static void build_forget(build *b)
     if (b->parts->http != NULL) /* closed before the plugins stop */
         http_unroute(b->parts->http, &b->ledger);
     net_forget(b->parts->net, &b->ledger);
+    fetch_forget(b->parts->fetcher, &b->ledger);
     bus_forget(b->parts->bus, &b->ledger);
     registry_forget(b->loader->registry, b);
 }
