@@ -96,7 +96,7 @@ static void request_read(broker_conn *c, const head *h)
     shake_agree(h, c->protocol, &answer);
     outq_copy(&c->out, answer.data, answer.len);
     sb_done(&answer);
-    c->ws = sock_ws(c);
+    c->ws = flow_ws(c);
     sock_open(c);
 }
 
@@ -110,7 +110,7 @@ static void answer_read(broker_conn *c, const head *h, unsigned status)
         sock_cut(c, CLOSE_RULES, c->code, text);
         return;
     }
-    c->ws = sock_ws(c);
+    c->ws = flow_ws(c);
     sock_open(c);
 }
 
@@ -143,6 +143,6 @@ void open_feed(broker_conn *c, const uint8_t *bytes, size_t len)
     else if (status != 0)
         sock_cut(c, CLOSE_RULES, c->code, why);
     if (c->state == SOCK_OPEN && head_len < c->head.len) /* the first frames came with it */
-        sock_feed(c, bytes + (head_len - before), len - (head_len - before));
+        flow_feed(c, bytes + (head_len - before), len - (head_len - before));
     sb_done(&c->head);
 }

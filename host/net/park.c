@@ -11,7 +11,7 @@ void net_park(net *n, const ledger *owner)
         if (c->parked || whose != owner)
             continue;
         c->parked = true;
-        sock_read_set(c);
+        flow_read_set(c);
     }
 }
 
