@@ -5,6 +5,7 @@
 #include "bus/bus.h"
 #include "crash.h"
 #include "eth/eth.h"
+#include "fetch/fetch.h"
 #include "http/http.h"
 #include "net/net.h"
 #include "operate.h"
@@ -40,6 +41,7 @@ typedef struct node {
     bus *bus;
     http_server *http;
     net *net;
+    fetcher *fetcher;
     loader *loader;
     uint8_t key[32];
     char *data_dir;
@@ -87,6 +89,14 @@ static void on_net_closed(void *arg)
     loop_stop(n->loop);
 }
 
+static void on_fetcher_closed(void *arg)
+{
+    node *n = arg;
+
+    n->fetcher = n->parts.fetcher = NULL;
+    net_close(n->net, on_net_closed, n);
+}
+
 static void on_plugins_stopped(void *arg, bool clean)
 {
     node *n = arg;
@@ -96,7 +106,7 @@ static void on_plugins_stopped(void *arg, bool clean)
         loop_stop(n->loop);
         return;
     }
-    net_close(n->net, on_net_closed, n);
+    fetcher_close(n->fetcher, on_fetcher_closed, n);
 }
 
 static void on_http_closed(void *arg)
@@ -191,6 +201,7 @@ static bool http_make(node *n, sb *why)
     if (n->http == NULL)
         return false;
     n->net = net_new(n->loop);
+    n->fetcher = fetcher_new(n->loop);
     return true;
 }
 
@@ -278,6 +289,7 @@ static void loader_make(node *n)
     n->parts.bus = n->bus;
     n->parts.http = n->http;
     n->parts.net = n->net;
+    n->parts.fetcher = n->fetcher;
     n->parts.data_dir = n->data_dir;
     settings_swap(n->settings, &n->parts.swap_prepare_ms, &n->parts.swap_pause_ms);
     n->loader = loader_new(&n->parts, dir, under_sanitizer());

@@ -43,8 +43,8 @@ static bool try(broker_conn *c, const struct sockaddr *to)
     net *n = c->net;
     bool secure = c->kind == BROKER_NET_TLS || c->kind == BROKER_NET_WSS;
 
-    c->wire = sock_wire(c, secure ? n->client_tls[sock_is_ws(c)] : NULL);
-    sock_read_set(c);
+    c->wire = flow_wire(c, secure ? n->client_tls[sock_is_ws(c)] : NULL);
+    flow_read_set(c);
     return wire_connect(c->wire, to, c->tls_name != NULL ? c->tls_name : c->host);
 }
 

@@ -45,7 +45,7 @@ void listener_accept(broker_listener *l)
     c->state = SOCK_SECURE;
     c->deadline_ms = net_now(n) + SHAKE_MS;
     l->n_conns++;
-    c->wire = sock_wire(c, l->tls);
+    c->wire = flow_wire(c, l->tls);
     if (!wire_accept(c->wire, (uv_stream_t *)&l->tcp)) {
         sock_cut(c, CLOSE_LOST, 0, NULL);
         return;
@@ -59,7 +59,7 @@ void listener_accept(broker_listener *l)
         open_begin(c);
     }
     if (c->state != SOCK_GONE)
-        sock_read_set(c);
+        flow_read_set(c);
 }
 
 static void on_connection(uv_stream_t *s, int status)

@@ -254,12 +254,12 @@ void net_upgrade_wire(void *conn, wire *w, const uint8_t *bytes, size_t len)
         return;
     }
     c->wire = w;
-    wire_give(w, sock_wire_calls(), c);
+    wire_give(w, flow_wire_calls(), c);
     metric_add(c->net->accepted, 1);
     outq_copy(&c->out, c->head.data, c->head.len);
     sb_done(&c->head);
-    c->ws = sock_ws(c);
+    c->ws = flow_ws(c);
     sock_open(c);
     if (c->state == SOCK_OPEN && len != 0)
-        sock_feed(c, bytes, len);
+        flow_feed(c, bytes, len);
 }

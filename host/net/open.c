@@ -8,13 +8,14 @@ static broker_rc ask(broker_conn *c, broker_str target)
     broker_listener *l = c->listener;
     broker_peer_calls calls = {.size = sizeof calls};
     broker_rc rc = BROKER_EINVAL;
+    ledger *owner = l->owner; /* accepted() may unlisten */
 
-    CROSS(l->owner, "accepted", rc = l->accepted(l->self, c, target, &calls));
+    CROSS(owner, "accepted", rc = l->accepted(l->self, c, target, &calls));
     if (c->state == SOCK_GONE)
         return BROKER_EGONE; /* it closed it at once */
     if (rc == BROKER_OK) {
         c->asked = true;
-        c->owner = l->owner;
+        c->owner = owner;
         c->calls = calls;
         metric_add(c->net->accepted, 1);
     }
@@ -95,7 +96,7 @@ static void request_read(broker_conn *c, const head *h)
     shake_agree(h, c->protocol, &answer);
     outq_copy(&c->out, answer.data, answer.len);
     sb_done(&answer);
-    c->ws = sock_ws(c);
+    c->ws = flow_ws(c);
     sock_open(c);
 }
 
@@ -109,7 +110,7 @@ static void answer_read(broker_conn *c, const head *h, unsigned status)
         sock_cut(c, CLOSE_RULES, c->code, text);
         return;
     }
-    c->ws = sock_ws(c);
+    c->ws = flow_ws(c);
     sock_open(c);
 }
 
@@ -142,6 +143,6 @@ void open_feed(broker_conn *c, const uint8_t *bytes, size_t len)
     else if (status != 0)
         sock_cut(c, CLOSE_RULES, c->code, why);
     if (c->state == SOCK_OPEN && head_len < c->head.len) /* the first frames came with it */
-        sock_feed(c, bytes + (head_len - before), len - (head_len - before));
+        flow_feed(c, bytes + (head_len - before), len - (head_len - before));
     sb_done(&c->head);
 }

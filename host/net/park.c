@@ -15,7 +15,7 @@ void net_hold(net *n, const ledger *owner)
         if (c->held || owner_of(c) != owner)
             continue;
         c->held = true;
-        sock_read_set(c);
+        flow_read_set(c);
     }
 }
 
@@ -27,7 +27,7 @@ void net_park(net *n, const ledger *owner)
         if (c->parked || owner_of(c) != owner)
             continue;
         c->parked = true;
-        sock_read_set(c);
+        flow_read_set(c);
     }
 }
 

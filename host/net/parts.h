@@ -141,9 +141,9 @@ struct net {
 
 /* ---- sock.c: one connection ---- */
 broker_conn *sock_new(net *n, ledger *owner, const broker_net_options *opt);
-/* Its wire is up, or has to be secured first. */
-void sock_start(broker_conn *c);
-void sock_read_set(broker_conn *c);
+void sock_free(broker_conn *c);
+/* The handshakes are over. */
+void sock_open(broker_conn *c);
 /* Look at it before the loop waits: write, go on reading, tell what was held back. */
 void sock_later(broker_conn *c);
 void sock_step(broker_conn *c);
@@ -151,18 +151,35 @@ void sock_step(broker_conn *c);
 void sock_close(broker_conn *c, close_reason reason, int32_t code, const char *why);
 /* Close at once. */
 void sock_cut(broker_conn *c, close_reason reason, int32_t code, const char *why);
-void sock_tick(broker_conn *c, uint64_t now);
-void sock_free(broker_conn *c);
 /* Tell of the end, if there is whom to tell, and free. */
 void sock_end(broker_conn *c);
-/* The handshakes are over. */
-void sock_open(broker_conn *c);
-/* What came behind the handshake. */
-void sock_feed(broker_conn *c, const uint8_t *bytes, size_t len);
-wire *sock_wire(broker_conn *c, tls *with);
-const wire_calls *sock_wire_calls(void);
-ws *sock_ws(broker_conn *c);
+void sock_tick(broker_conn *c, uint64_t now);
 bool sock_is_ws(const broker_conn *c);
+/* Its plugin takes nothing now. */
+static inline bool sock_is_paused(const broker_conn *c)
+{
+    return c->paused || c->held;
+}
+static inline bool sock_can_hear(const broker_conn *c)
+{
+    return c->owner != NULL && !c->parked;
+}
+static inline size_t sock_queued(const broker_conn *c)
+{
+    return c->out.bytes + c->batch.bytes;
+}
+
+/* ---- flow.c: its bytes ---- */
+wire *flow_wire(broker_conn *c, tls *with);
+const wire_calls *flow_wire_calls(void);
+ws *flow_ws(broker_conn *c);
+/* Read, or not, as it stands. */
+void flow_read_set(broker_conn *c);
+/* What came behind the handshake. */
+void flow_feed(broker_conn *c, const uint8_t *bytes, size_t len);
+/* What was read while nobody wanted it. */
+void flow_rest(broker_conn *c);
+void flow_flush(broker_conn *c);
 
 /* ---- open.c: how a connection comes to be open ---- */
 void open_begin(broker_conn *c);

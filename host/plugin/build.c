@@ -45,7 +45,7 @@ static const struct {
     {BROKER_ID_broker_work, &service_work},           {BROKER_ID_broker_metrics, &service_metrics},
     {BROKER_ID_broker_registry, &service_registry},   {BROKER_ID_broker_sign, &service_sign},
     {BROKER_ID_broker_access, &service_access},       {BROKER_ID_broker_net, &service_net},
-    {BROKER_ID_broker_node, &service_node},
+    {BROKER_ID_broker_fetch, &service_fetch},         {BROKER_ID_broker_node, &service_node},
 };
 
 static const void *host_service(broker_ctx *ctx, const char *id)
@@ -291,6 +291,7 @@ void build_vacate(build *b, build *keeper)
         net_leave(b->parts->net, &b->ledger);
     else
         net_forget(b->parts->net, &b->ledger); /* what it took over waits again */
+    fetch_forget(b->parts->fetcher, &b->ledger);
     registry_forget(loader_registry(b->loader), b);
     work_stop(b);
 }
@@ -301,6 +302,7 @@ void build_forget(build *b)
         http_unroute(b->parts->http, &b->ledger);
     bus_forget(b->parts->bus, &b->ledger);
     net_forget(b->parts->net, &b->ledger);
+    fetch_forget(b->parts->fetcher, &b->ledger);
     registry_forget(loader_registry(b->loader), b);
     work_stop(b);
 }

@@ -6,6 +6,7 @@
 
 #include "bus/bus.h"
 #include "conf/conf.h"
+#include "fetch/fetch.h"
 #include "http/http.h"
 #include "net/net.h"
 #include "run/ledger.h"
@@ -27,6 +28,7 @@ typedef struct host_parts {
     bus *bus;
     http_server *http;
     net *net;
+    fetcher *fetcher;
     const uint8_t *key;       /* 32 bytes, or NULL */
     const char *data_dir;     /* plugins' private directories are made in it */
     unsigned swap_prepare_ms; /* a build may take so long to prepare and settle its input */
@@ -123,6 +125,7 @@ extern const broker_transport service_transport;
 extern const broker_http service_http;
 extern const broker_access service_access;
 extern const broker_net service_net;
+extern const broker_fetch service_fetch;
 extern const broker_work service_work;
 extern const broker_metrics service_metrics;
 extern const broker_registry service_registry;

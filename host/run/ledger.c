@@ -15,6 +15,7 @@ static const struct {
     {offsetof(ledger, messages), "unsettled message", "unsettled messages"},
     {offsetof(ledger, admissions), "unanswered admission", "unanswered admissions"},
     {offsetof(ledger, timers), "timer", "timers"},
+    {offsetof(ledger, fetches), "fetch under way", "fetches under way"},
     {offsetof(ledger, peers), "borrowed service", "borrowed services"},
 };
 

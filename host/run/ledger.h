@@ -21,7 +21,8 @@ typedef struct ledger {
     atomic_uint messages;   /* handed over and not settled                   */
     atomic_uint admissions; /* admissions and publications without done()   */
     atomic_uint timers;
-    atomic_uint peers; /* services of others that it is inside of       */
+    atomic_uint fetches; /* HTTP requests without on_done() */
+    atomic_uint peers;   /* services of others that it is inside of       */
 } ledger;
 
 /* The build this thread is inside of, and the callback; read by the crash handler and, of the

@@ -266,6 +266,18 @@ Test(park, an_end_while_parked_is_told_once_it_is_unparked)
     cr_assert_str_eq(old_side.why, "gone");
 }
 
+Test(park, a_close_of_its_own_while_parked_is_told_once_it_is_unparked)
+{
+    net_park(n, &old);
+    net_hang_up(old_side.conn, 4002, "mine");
+    UNTIL(client.closed == 1);
+    settle();
+    cr_assert_eq(old_side.closed, 0);
+    net_unpark(n, &old);
+    UNTIL(old_side.closed == 1);
+    cr_assert_eq(old_side.code, 4002, "%d", old_side.code);
+}
+
 Test(park, what_closes_itself_while_parked_cannot_be_adopted)
 {
     uint64_t id = net_id(old_side.conn);
