@@ -2,9 +2,10 @@
  *
  *   ["mqtt", 1, [parcel...], [[ms away, session]...], [client...]]
  *   session: [client id, clean, key, last packet id, [[topic, qos]...],
- *             [[packet id, sent, sent before, topic, payload]...], [[topic, payload]...], [received
- * id...]] client:  [connection, session or nil, ms of silence allowed, ms open, will or nil, bytes
- * received]
+ *             [[packet id, sent, sent before, topic, payload]...], [[topic, payload]...],
+ *             [received id...]]
+ *   client:  [connection, session or nil, ms of silence allowed, ms open, will or nil,
+ *             bytes received]
  *
  * Topics and payloads are numbers of parcels, so that what a thousand sessions share is written
  * once. The blob is checked as a whole before anything is taken from it. */
@@ -12,6 +13,9 @@
 #define MQTT_STATE_H
 
 #include "mqtt.h"
+
+#define STATE_NAME    "mqtt"
+#define STATE_VERSION 1u
 
 void state_write(mqtt *m, sb *out);
 /* False: another build wrote it; nothing was taken. Connections are adopted. Those who no longer
