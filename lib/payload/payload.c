@@ -170,3 +170,15 @@ payload_fate payload_write(const broker_msg *m, bool wrapped, sb *out)
         metadata_write(m, out);
     return PAYLOAD_WRITTEN;
 }
+
+void payload_message_id(const broker_msg *m, sb *out)
+{
+    sb_putc(out, '[');
+    sb_json_string(out, m->stream.ptr, m->stream.len);
+    sb_printf(out, ",%u,%lld,%d,\"0x", m->partition, (long long)m->timestamp_ms, m->sequence);
+    hex_encode(sb_room(out, 2 * m->publisher.len), m->publisher.ptr, m->publisher.len);
+    out->len += 2 * m->publisher.len;
+    sb_puts(out, "\",");
+    sb_json_string(out, m->chain.ptr, m->chain.len);
+    sb_putc(out, ']');
+}

@@ -43,4 +43,8 @@ typedef enum payload_fate {
  * content as an object with index keys ({"0":1,"1":255}). Nothing is appended for another fate. */
 payload_fate payload_write(const broker_msg *msg, bool wrapped, sb *out);
 
+/* The identity of a message as a JSON array, appended to out: [streamId, partition, timestamp,
+ * sequence, publisher, chain]. */
+void payload_message_id(const broker_msg *msg, sb *out);
+
 #endif

@@ -156,12 +156,6 @@ static void settings_read(mqtt *m)
     session_table_init(&m->sessions, &limits, on_leave, m);
 }
 
-static bool is_loopback(const char *host)
-{
-    return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
-           (strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == strlen(host));
-}
-
 static broker_rc listen_on(mqtt *m, const char *host, const char *cert, const char *key)
 {
     broker_net_options o = {
@@ -178,7 +172,7 @@ static broker_rc listen_on(mqtt *m, const char *host, const char *cert, const ch
     };
     broker_rc rc;
 
-    if (!is_loopback(host) && m->access->required(m->ctx) == 0)
+    if (!host_is_loopback(host) && m->access->required(m->ctx) == 0)
         broker_failf(m->ctx, BROKER_ECONFIG,
                      "'host' is '%s', so strangers could publish with this node's key: set "
                      "apiAuthentication.keys, or set 'host' to 127.0.0.1",

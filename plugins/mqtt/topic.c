@@ -10,23 +10,6 @@ static bool refuse(sb *why, const char *what)
     return false;
 }
 
-static bool percent_decode(broker_str text, sb *out)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t byte = (uint8_t)text.ptr[i];
-
-        if (byte == '%') {
-            if (text.len - i < 3 || !hex_decode(&byte, text.ptr + i + 1, 2))
-                return false;
-            i += 2;
-        } else if (byte == '+') {
-            byte = ' ';
-        }
-        sb_putc(out, (char)byte);
-    }
-    return utf8_ok(out->data, out->len);
-}
-
 static bool partition_read(broker_str text, topic *out, sb *why)
 {
     int64_t x;
@@ -63,7 +46,8 @@ static bool parameter_read(broker_str text, topic *out, sb *why)
         if (names[i].choice == TOPIC_PARTITION)
             return partition_read(value, out, why);
         out->choice = names[i].choice;
-        if (value.len == 0 || !percent_decode(value, &out->value))
+        if (value.len == 0 || !percent_decode(value.ptr, value.len, true, &out->value) ||
+            !utf8_ok(out->value.data, out->value.len))
             return refuse(why, "the partition key of a topic is empty or badly encoded");
         return true;
     }
