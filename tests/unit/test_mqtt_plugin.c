@@ -869,11 +869,12 @@ Test(mqtt, state_of_another_build_is_refused)
         const char *bytes;
         size_t len;
     } bad[] = {
-        {"\x95\xc4\4mqtt\2\x90\x90\x90", 11},         /* version 2      */
-        {"\x95\xc4\4mqtx\1\x90\x90\x90", 11},         /* another plugin */
-        {"\x95\xc4\4mqtt\1\x90\x90\x90\0", 12},       /* a byte more    */
-        {"\x95\xc4\4mqtt\1\x90\x90", 10},             /* cut            */
-        {"\x95\xc4\4mqtt\1\xdd\xff\xff\xff\xff", 13}, /* claims 4G elements */
+        {"\x81\xa7version\2", 10},   /* version 2             */
+        {"\x80", 1},                 /* none                  */
+        {"\x81\xa7version\1\0", 11}, /* a byte more           */
+        {"\x81\xa7version", 9},      /* cut                   */
+        {"\xdf\xff\xff\xff\xff", 5}, /* claims 4 G elements   */
+        {"\x82\xa7version\1\xa7parcels\xdd\xff\xff\xff\xff", 23},
         {"x", 1},
     };
 
@@ -884,7 +885,7 @@ Test(mqtt, state_of_another_build_is_refused)
         cr_assert_eq(fake_start(), BROKER_ESTATE, "%zu", i);
     }
     sb_clear(&fake.state);
-    sb_append(&fake.state, "\x95\xc4\4mqtt\1\x90\x90\x90", 11);
+    sb_append(&fake.state, "\x81\xa7version\1", 10);
     cr_assert_eq(fake_start(), BROKER_OK);
 }
 
