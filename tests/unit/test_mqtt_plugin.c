@@ -830,6 +830,34 @@ Test(mqtt, a_swap_carries_sessions_connections_and_half_a_packet)
     sb_done(&out);
 }
 
+Test(mqtt, a_session_that_is_away_stays_as_old_as_it_is)
+{
+    fake_end(connected("a", true, false));
+    fake_tick(60000);
+    swap();
+    fake_tick(39000);
+    cr_assert_eq(fake_value("sessions{}"), 1);
+    fake_tick(2000);
+    cr_assert_eq(fake_value("sessions{}"), 0);
+}
+
+Test(mqtt, one_who_does_not_read_is_not_pressed_by_the_next_build)
+{
+    broker_conn *c = connected("a", false, false);
+
+    subscribe(c, TOPIC, 0);
+    c->slow = true;
+    fake_message(TOPIC, 0, "{}");
+    sb_clear(&c->sent);
+    swap();
+    fake_tick(1);
+    fake_message(TOPIC, 0, "{}"); /* sending would fail */
+    delivered(c, "");
+    fake_drain(c);
+    fake_message(TOPIC, 0, "{}");
+    delivered(c, "0.0:{} ");
+}
+
 Test(mqtt, a_swap_that_fails_goes_on_with_its_own_state)
 {
     broker_conn *a = connected("a", false, false);
