@@ -196,6 +196,7 @@ static void forget(mqtt *m)
         will_free(w);
     }
     m->n_wills = 0;
+    m->room_asked = false;
     client_forget_all(m);
     session_table_done(&m->sessions);
 }

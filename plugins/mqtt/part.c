@@ -177,10 +177,10 @@ static part *part_of(mqtt *m, broker_str text, sb *why)
         uint32_t partition = partition_of(m, &t);
 
         p = part_find(m, stream, partition);
-        if (p == NULL && m->n_parts < PARTS_MAX)
-            p = part_add(m, stream, partition);
-        if (p == NULL)
+        if (p == NULL && m->n_parts == PARTS_MAX)
             sb_puts(why, "the clients of this node subscribe to 10000 stream parts already");
+        else if (p == NULL && (p = part_add(m, stream, partition)) == NULL)
+            sb_puts(why, "the node's bus does not take the subscription");
     }
     topic_done(&t);
     return p;

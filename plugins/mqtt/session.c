@@ -1,8 +1,7 @@
 /* session -- see session.h. */
 #include "session.h"
 
-#define SLOTS          4096u
-#define RECEIVED_BYTES (65536u / 8)
+#define SLOTS 4096u
 
 void session_table_init(session_table *t, const letters_limits *limits,
                         void (*leave)(void *arg, session *s), void *arg)

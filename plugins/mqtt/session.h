@@ -13,6 +13,7 @@
 
 #define CLIENT_ID_MAX     1024u
 #define SUBSCRIPTIONS_MAX 1024u /* of one session */
+#define RECEIVED_BYTES    (65536u / 8)
 
 struct client;
 struct part;
@@ -41,7 +42,7 @@ struct session {
     letters letters;
     subscription *subscriptions;
     uint32_t n_subscriptions;
-    uint8_t *received; /* NULL, or a bit for each packet id */
+    uint8_t *received; /* NULL, or RECEIVED_BYTES: a bit for each packet id */
     struct client *client;
     struct post *posts, **posts_end; /* its publications in flight, in order */
     uint32_t n_posts;

@@ -1,13 +1,12 @@
-/* state -- sessions and connections on their way to the next build: a blob of msgpack. [loop]
+/* state -- sessions and connections on their way to the next build (lib/pack). [loop]
  *
- *   ["mqtt", 1, [parcel...], [[ms away, session]...], [client...]]
- *   session: [client id, clean, key, last packet id, [[topic, qos]...],
- *             [[packet id, sent, sent before, topic, payload]...], [[topic, payload]...], [received
- * id...]] client:  [connection, session or nil, ms of silence allowed, ms open, will or nil, bytes
- * received]
+ *   { version 1, parcels [{bytes}], away [{ms, <session>}], clients [{conn, silence, open, in,
+ *     will-topic, will-payload, <session>}] }
+ *   session: id, clean, key, last-id, received, subscriptions [{topic, qos}],
+ *            window [{id, sent, again, topic, payload}], queue [{topic, payload}]
  *
  * Topics and payloads are numbers of parcels, so that what a thousand sessions share is written
- * once. The blob is checked as a whole before anything is taken from it. */
+ * once. A client before CONNECT has no session, and no id. */
 #ifndef MQTT_STATE_H
 #define MQTT_STATE_H
 

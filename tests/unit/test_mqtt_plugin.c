@@ -830,6 +830,34 @@ Test(mqtt, a_swap_carries_sessions_connections_and_half_a_packet)
     sb_done(&out);
 }
 
+Test(mqtt, a_session_that_is_away_stays_as_old_as_it_is)
+{
+    fake_end(connected("a", true, false));
+    fake_tick(60000);
+    swap();
+    fake_tick(39000);
+    cr_assert_eq(fake_value("sessions{}"), 1);
+    fake_tick(2000);
+    cr_assert_eq(fake_value("sessions{}"), 0);
+}
+
+Test(mqtt, one_who_does_not_read_is_not_pressed_by_the_next_build)
+{
+    broker_conn *c = connected("a", false, false);
+
+    subscribe(c, TOPIC, 0);
+    c->slow = true;
+    fake_message(TOPIC, 0, "{}");
+    sb_clear(&c->sent);
+    swap();
+    fake_tick(1);
+    fake_message(TOPIC, 0, "{}"); /* sending would fail */
+    delivered(c, "");
+    fake_drain(c);
+    fake_message(TOPIC, 0, "{}");
+    delivered(c, "0.0:{} ");
+}
+
 Test(mqtt, a_swap_that_fails_goes_on_with_its_own_state)
 {
     broker_conn *a = connected("a", false, false);
@@ -869,11 +897,12 @@ Test(mqtt, state_of_another_build_is_refused)
         const char *bytes;
         size_t len;
     } bad[] = {
-        {"\x95\xc4\4mqtt\2\x90\x90\x90", 11},         /* version 2      */
-        {"\x95\xc4\4mqtx\1\x90\x90\x90", 11},         /* another plugin */
-        {"\x95\xc4\4mqtt\1\x90\x90\x90\0", 12},       /* a byte more    */
-        {"\x95\xc4\4mqtt\1\x90\x90", 10},             /* cut            */
-        {"\x95\xc4\4mqtt\1\xdd\xff\xff\xff\xff", 13}, /* claims 4G elements */
+        {"\x81\xa7version\2", 10},   /* version 2             */
+        {"\x80", 1},                 /* none                  */
+        {"\x81\xa7version\1\0", 11}, /* a byte more           */
+        {"\x81\xa7version", 9},      /* cut                   */
+        {"\xdf\xff\xff\xff\xff", 5}, /* claims 4 G elements   */
+        {"\x82\xa7version\1\xa7parcels\xdd\xff\xff\xff\xff", 23},
         {"x", 1},
     };
 
@@ -884,7 +913,7 @@ Test(mqtt, state_of_another_build_is_refused)
         cr_assert_eq(fake_start(), BROKER_ESTATE, "%zu", i);
     }
     sb_clear(&fake.state);
-    sb_append(&fake.state, "\x95\xc4\4mqtt\1\x90\x90\x90", 11);
+    sb_append(&fake.state, "\x81\xa7version\1", 10);
     cr_assert_eq(fake_start(), BROKER_OK);
 }
 
