@@ -440,6 +440,7 @@ static void plugin_leave(loader *l, plugin *p)
         if (rc == BROKER_AGAIN)
             return;
         p->prepared = true;
+        net_park(b->parts->net, &b->ledger); /* or it may never be finished */
     }
     sb_clear(&l->state);
     CROSS(&b->ledger, "quiesce", rc = b->table->quiesce(b->self, &state.w));
