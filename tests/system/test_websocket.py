@@ -465,7 +465,6 @@ def documented(language):
         return re.search("```%s\n(.*?)```" % language, file.read(), re.S).group(1)
 
 
-@unittest.skipIf(SANITIZED, "clients of the release build are enough")
 class RealClients(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
