@@ -16,7 +16,7 @@ struct wire {
     tls *tls; /* NULL: plain */
     SSL *ssl;
     BIO *in, *out; /* ciphertext; owned by ssl */
-    bool connected, reading, closing, up, fin, eof, pump_posted, pumping, gone;
+    bool connected, reading, closing, up, fin, eof, lost, said, pump_posted, pumping, gone;
     loop_call pump; /* decrypted bytes wait that no socket event will announce */
     uv_connect_t connect;
     uv_shutdown_t shutdown;
@@ -36,6 +36,7 @@ static void broken(wire *w, const char *why)
 {
     if (w->why == NULL)
         w->why = must_strdup(why);
+    w->lost = true;
     if (!w->closing && !w->eof) {
         w->eof = true;
         w->calls->got(w->owner, -1);
@@ -119,6 +120,7 @@ void wire_end(wire *w)
     if (w->closing || !w->connected)
         return;
     if (w->ssl != NULL && w->up) {
+        w->said = true;
         SSL_shutdown(w->ssl);
         ERR_clear_error();
         flush(w, NULL, NULL);
@@ -412,7 +414,7 @@ void wire_close(wire *w)
     if (w->closing)
         return;
     w->closing = true;
-    if (w->ssl != NULL && w->up && !w->eof) {
+    if (w->ssl != NULL && w->up && !w->lost && !w->said) {
         /* Tell the peer that the end is meant, if the socket takes it at once. */
         char farewell[256];
         uv_buf_t buf;

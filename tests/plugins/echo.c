@@ -17,12 +17,14 @@ typedef struct echo {
     const broker_bus *bus;
     const broker_work *work;
     broker_listener *listeners[4];
+    struct talk *talks;
 } echo;
 
 typedef enum role { ECHO, SWALLOW, FLOOD, CLOSE, SLOW, HOLD, DIAL } role;
 
 /* One connection. */
 typedef struct talk {
+    struct talk *next, **link;
     echo *e;
     role role;
     broker_conn *conn;
@@ -60,7 +62,20 @@ static talk *talk_new(echo *e, role r)
 
     t->e = e;
     t->role = r;
+    t->next = e->talks;
+    t->link = &e->talks;
+    if (t->next != NULL)
+        t->next->link = &t->next;
+    e->talks = t;
     return t;
+}
+
+static void talk_free(talk *t)
+{
+    *t->link = t->next;
+    if (t->next != NULL)
+        t->next->link = t->link;
+    free(t);
 }
 
 /* ---- what happens on a connection ---- */
@@ -179,7 +194,7 @@ static void on_close(void *self, broker_conn *conn, int32_t code, const char *wh
     } else {
         t->e->ctx->host->log(t->e->ctx, BROKER_LOG_INFO, text);
     }
-    free(t);
+    talk_free(t);
 }
 
 static broker_peer_calls calls_of(talk *t)
@@ -259,7 +274,7 @@ static void on_ws(void *self, broker_req *req)
     broker_peer_calls calls = calls_of(t);
 
     if (e->net->upgrade(req, &o, &calls, &t->conn) != BROKER_OK) {
-        free(t);
+        talk_free(t);
         answer(e, req, 400, "{\"error\":\"not a WebSocket\"}");
     }
 }
@@ -305,7 +320,7 @@ static void on_dial(void *self, broker_req *req)
     t->wanted = t->count * t->size;
     t->req = req;
     if (e->net->connect(e->ctx, &o, &calls, &t->conn) != BROKER_OK) {
-        free(t);
+        talk_free(t);
         answer(e, req, 400, "{\"error\":\"connect() refused\"}");
     }
 }
@@ -369,7 +384,11 @@ static broker_rc quiesce(void *self, broker_writer *state)
 
 static void destroy(void *self)
 {
-    free(self);
+    echo *e = self;
+
+    while (e->talks != NULL) /* of connections that the host closes now */
+        talk_free(e->talks);
+    free(e);
 }
 
 #define INTEGER(name, value) "\"" name "\":{\"type\":\"integer\",\"default\":" value "}"

@@ -1,0 +1,5 @@
+logstore_fuzz(fuzz_ws_server host_net)
+logstore_fuzz(fuzz_ws_client host_net)
+foreach(target fuzz_ws_server fuzz_ws_client)
+    target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/host)
+endforeach()
