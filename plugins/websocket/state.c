@@ -1,127 +1,123 @@
-/* state -- see state.h. A session is [conn, stream, publish, ack, route, key, [partition, ...],
- * chain, messages]. */
+/* state -- see state.h. */
 #include "state.h"
 
 #include "pack/pack.h"
 
-#include <msgpack.h>
-
-#define VERSION        1u
-#define SESSION_VALUES 9u
-#define SESSION_MIN    11u /* bytes one takes at least */
-
-static int write_sb(void *to, const char *bytes, size_t len)
-{
-    sb_append(to, bytes, len);
-    return 0;
-}
+#define VERSION 1u
 
 void state_begin(sb *out, size_t sessions)
 {
-    msgpack_packer p;
-
-    msgpack_packer_init(&p, out, write_sb);
-    msgpack_pack_array(&p, 2);
-    msgpack_pack_uint32(&p, VERSION);
-    msgpack_pack_array(&p, sessions);
+    pack_map(out, 2);
+    pack_uint(out, "v", VERSION);
+    pack_list(out, "sessions", (uint32_t)sessions);
 }
 
 void state_add(sb *out, const session *s)
 {
     const target *t = &s->want;
-    msgpack_packer p;
 
-    msgpack_packer_init(&p, out, write_sb);
-    msgpack_pack_array(&p, SESSION_VALUES);
-    msgpack_pack_uint64(&p, s->conn);
-    msgpack_pack_str_with_body(&p, t->stream.data, t->stream.len);
-    (t->publish ? msgpack_pack_true : msgpack_pack_false)(&p);
-    (t->ack ? msgpack_pack_true : msgpack_pack_false)(&p);
-    msgpack_pack_uint32(&p, t->route);
-    msgpack_pack_str_with_body(&p, t->key.len != 0 ? t->key.data : "", t->key.len);
-    msgpack_pack_array(&p, t->n_partitions);
-    for (size_t i = 0; i < t->n_partitions; i++)
-        msgpack_pack_uint32(&p, t->partitions[i]);
-    msgpack_pack_str_with_body(&p, s->chain, strlen(s->chain));
-    msgpack_pack_uint64(&p, s->messages);
+    pack_map(out, 9);
+    pack_uint(out, "conn", s->conn);
+    pack_bytes(out, "stream", t->stream.data, t->stream.len);
+    pack_bool(out, "publish", t->publish);
+    pack_bool(out, "ack", t->ack);
+    pack_uint(out, "route", t->route);
+    pack_bytes(out, "key", t->key.data, t->key.len);
+    pack_bytes(out, "partitions", t->partitions, t->n_partitions);
+    pack_bytes(out, "chain", s->chain, strlen(s->chain));
+    pack_uint(out, "messages", s->messages);
 }
 
-/* ---- reading ---- */
+/* ---- reading: nothing is taken that no client could have asked for ---- */
 
-static bool partitions_read(view *v, target *t)
+static bool stream_read(const unpacked_map *m, sb *out)
 {
-    size_t n;
-    uint64_t x;
+    size_t len;
+    const char *id = unpack_bytes(m, "stream", &len);
 
-    if (!unpack_array(v, &n) || n > STREAMR_PARTITIONS)
+    if (id == NULL || streamr_stream_id_check(id, len) != NULL)
+        return false;
+    sb_append(out, id, len);
+    return true;
+}
+
+static bool partitions_read(const unpacked_map *m, target *t)
+{
+    size_t n, least = t->publish ? t->route == ROUTE_PARTITION : 1;
+    const char *partitions = unpack_bytes(m, "partitions", &n);
+
+    if (partitions == NULL || n < least || (t->publish && n > least))
         return false;
     for (size_t i = 0; i < n; i++) {
-        if (!unpack_uint(v, &x) || x >= STREAMR_PARTITIONS || !target_add_partition(t, (uint8_t)x))
+        uint8_t x = (uint8_t)partitions[i];
+
+        if (x >= STREAMR_PARTITIONS || !target_add_partition(t, x))
             return false;
     }
     return true;
 }
 
-/* What no target could have said is not taken from a state either. */
-static bool session_makes_sense(const session *s)
-{
-    const target *t = &s->want;
-
-    if (streamr_stream_id_check(t->stream.data, t->stream.len) != NULL)
-        return false;
-    if (!t->publish)
-        return t->n_partitions != 0 && t->route == ROUTE_DEFAULT;
-    return strlen(s->chain) == CHAIN_LEN && t->n_partitions == (t->route == ROUTE_PARTITION);
-}
-
-static bool session_read(view *v, session *s)
+static bool session_read(const unpacked_map *m, session *s)
 {
     target *t = &s->want;
-    broker_str stream, key, chain;
-    uint64_t route;
-    size_t n;
+    uint64_t route = unpack_uint(m, "route", UINT64_MAX);
+    size_t key_len, chain_len;
+    const char *key = unpack_bytes(m, "key", &key_len);
+    const char *chain = unpack_bytes(m, "chain", &chain_len);
 
-    if (!unpack_array(v, &n) || n != SESSION_VALUES || !unpack_uint(v, &s->conn) ||
-        !unpack_text(v, &stream) || !unpack_bool(v, &t->publish) || !unpack_bool(v, &t->ack) ||
-        !unpack_uint(v, &route) || route > ROUTE_FIELD || !unpack_text(v, &key) ||
-        !partitions_read(v, t) || !unpack_text(v, &chain) || chain.len > CHAIN_LEN ||
-        !unpack_uint(v, &s->messages))
+    s->conn = unpack_uint(m, "conn", 0);
+    s->messages = unpack_uint(m, "messages", 0);
+    t->publish = unpack_bool(m, "publish", false);
+    t->ack = unpack_bool(m, "ack", false);
+    if (route > (t->publish ? ROUTE_FIELD : ROUTE_DEFAULT) || key == NULL || chain == NULL ||
+        chain_len != (t->publish ? CHAIN_LEN : 0) || memchr(chain, '\0', chain_len) != NULL)
         return false;
     t->route = (target_route)route;
-    sb_append(&t->stream, stream.ptr, stream.len);
-    sb_append(&t->key, key.ptr, key.len);
-    memcpy(s->chain, chain.ptr, chain.len);
-    return session_makes_sense(s);
+    sb_append(&t->key, key, key_len);
+    memcpy(s->chain, chain, chain_len);
+    return stream_read(m, &t->stream) && partitions_read(m, t);
 }
 
 const char *state_read(broker_bytes state, session **sessions, size_t *n)
 {
-    view v = view_of(state.ptr, state.len);
-    session *list;
+    const char *why = "it is not the state of this plugin";
+    const unpacked_map *root;
+    session *list = NULL;
+    unpacked *u = NULL;
     uint64_t version;
-    size_t count, i = 0;
+    uint32_t count = 0, i = 0;
 
-    if (!unpack_array(&v, &count) || count != 2 || !unpack_uint(&v, &version))
-        return "it is not the state of this plugin";
+    if (unpack(state.ptr, state.len, &u) != 1)
+        return why;
+    root = unpacked_root(u);
+    version = unpack_uint(root, "v", 0);
+    if (version != 0)
+        why = "it is of another version";
     if (version != VERSION)
-        return "it is of another version";
-    if (!unpack_array(&v, &count) || count > view_left(&v) / SESSION_MIN)
-        return "it is damaged";
+        goto done;
+    count = unpack_list(root, "sessions");
     list = must_alloc((count + 1) * sizeof *list);
-    while (i < count && session_read(&v, &list[i]))
-        i++;
-    if (i < count || view_left(&v) != 0) {
-        sessions_free(list, count);
-        return "it is damaged";
+    for (; i < count; i++) {
+        const unpacked_map *m = unpack_element(root, "sessions", i);
+
+        if (m == NULL || !session_read(m, &list[i]))
+            break;
     }
-    *sessions = list;
-    *n = count;
-    return NULL;
+    why = i < count ? "it is damaged" : NULL;
+done:
+    if (why == NULL) {
+        *sessions = list;
+        *n = count;
+    } else {
+        sessions_free(list, count);
+    }
+    unpacked_free(u);
+    return why;
 }
 
 void sessions_free(session *sessions, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; sessions != NULL && i < n; i++)
         target_done(&sessions[i].want);
     free(sessions);
 }
