@@ -80,3 +80,30 @@ Test(edit_distance, counts_changes)
     cr_assert_eq(edit_distance("logStore", "logstore"), 1);
     cr_assert_eq(edit_distance("", "abc"), 3);
 }
+
+Test(base, only_this_machine_is_loopback)
+{
+    static const char *const here[] = {"localhost", "::1", "127.0.0.1", "127.9.9.9"},
+                             *const there[] = {
+                                 "", "0.0.0.0", "::", "localhost.", "127.evil.com", "1127.0.0.1"};
+
+    for (size_t i = 0; i < COUNT_OF(here); i++)
+        cr_assert(host_is_loopback(here[i]), "%s", here[i]);
+    for (size_t i = 0; i < COUNT_OF(there); i++)
+        cr_assert_not(host_is_loopback(there[i]), "%s", there[i]);
+}
+
+Test(base, percent_encoding_is_whole_or_refused)
+{
+    sb out = SB_INIT;
+
+    cr_assert(percent_decode("a%2Fb+%C3%a9", 12, false, &out));
+    cr_assert_str_eq(out.data, "a/b+\xc3\xa9");
+    sb_clear(&out);
+    cr_assert(percent_decode("a+b%2B", 6, true, &out));
+    cr_assert_str_eq(out.data, "a b+");
+    cr_assert_not(percent_decode("%2", 2, false, &out));
+    cr_assert_not(percent_decode("%zz", 3, false, &out));
+    cr_assert_not(percent_decode("%", 1, false, &out));
+    sb_done(&out);
+}
