@@ -9,6 +9,12 @@ static bool can_hear(const broker_conn *c)
     return c->owner != NULL && !c->parked;
 }
 
+/* Its plugin takes nothing now. */
+static bool is_paused(const broker_conn *c)
+{
+    return c->paused || c->held;
+}
+
 bool sock_is_ws(const broker_conn *c)
 {
     return c->kind == BROKER_NET_WS || c->kind == BROKER_NET_WSS;
@@ -282,7 +288,7 @@ static bool on_message(void *owner, broker_buf *buf, broker_bytes data, bool tex
     must(can_hear(c));
     if (c->calls.on_data != NULL)
         CROSS(c->owner, "on_data", c->calls.on_data(c->calls.self, c, buf, data, text ? 1 : 0));
-    c->stalled = c->state != SOCK_OPEN || c->paused || !can_hear(c);
+    c->stalled = c->state != SOCK_OPEN || is_paused(c) || !can_hear(c);
     return !c->stalled;
 }
 
@@ -322,7 +328,7 @@ void sock_feed(broker_conn *c, const uint8_t *bytes, size_t len)
     size_t room;
     uint8_t *to;
 
-    if (!can_hear(c) || c->paused || !c->opened || c->rest.len != 0) {
+    if (!can_hear(c) || is_paused(c) || !c->opened || c->rest.len != 0) {
         keep_rest(c, bytes, len);
     } else if (c->ws != NULL) {
         feed_ws(c, bytes, len);
@@ -419,7 +425,7 @@ static void on_got(void *owner, ssize_t n)
         broker_buf *buf = slab_use(&all->slab, (size_t)n);
         broker_bytes data = {buf->bytes + all->slab.used - (size_t)n, (size_t)n};
 
-        if (can_hear(c) && !c->paused && c->opened && c->rest.len == 0)
+        if (can_hear(c) && !is_paused(c) && c->opened && c->rest.len == 0)
             feed_plugin(c, buf, data);
         else
             keep_rest(c, data.ptr, data.len);
@@ -464,7 +470,7 @@ void sock_read_set(broker_conn *c)
     if (c->state == SOCK_CLOSING)
         on = true;
     else if (c->state == SOCK_OPEN)
-        on = !c->parked && !c->paused && c->opened && c->rest.len == 0 && !c->stalled;
+        on = !c->parked && !is_paused(c) && c->opened && c->rest.len == 0 && !c->stalled;
     else
         on = !c->parked;
     wire_read(c->wire, on && !c->eof);
@@ -522,7 +528,7 @@ void sock_step(broker_conn *c)
         if (c->calls.on_drain != NULL)
             CROSS(c->owner, "on_drain", c->calls.on_drain(c->calls.self, c));
     }
-    if (c->state == SOCK_OPEN && can_hear(c) && !c->paused && (c->rest.len != 0 || c->stalled))
+    if (c->state == SOCK_OPEN && can_hear(c) && !is_paused(c) && (c->rest.len != 0 || c->stalled))
         feed_rest(c);
     flush(c);
     if (c->state == SOCK_CLOSING && queued(c) == 0 && !c->writing)
@@ -534,7 +540,7 @@ static void quiet_check(broker_conn *c, uint64_t now)
 {
     char why[64];
 
-    if (c->ws == NULL || c->paused || c->parked || c->ping_ms == 0)
+    if (c->ws == NULL || is_paused(c) || c->parked || c->ping_ms == 0)
         return;
     if (c->pinged_ms == 0 && now - c->heard_ms >= c->ping_ms) {
         ws_ping(c->ws);
@@ -571,7 +577,7 @@ void net_pause(broker_conn *c)
 
 void net_resume(broker_conn *c)
 {
-    if (!c->paused)
+    if (!is_paused(c))
         return;
     c->paused = false;
     c->heard_ms = net_now(c->net);

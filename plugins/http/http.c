@@ -237,16 +237,41 @@ static void on_abort(void *self, broker_req *req)
     refuse(self, 400, "the client left");
 }
 
-static void on_post(void *self, broker_req *req)
+/* For the next build: what has arrived of the body. */
+static broker_rc save(void *self, broker_req *req, broker_writer *out)
+{
+    post *p = self;
+    broker_rc rc = out->write(out, p->body.data, p->body.len);
+
+    (void)req;
+    if (rc == BROKER_OK) {
+        sb_done(&p->body);
+        free(p);
+    }
+    return rc;
+}
+
+static void receive(http *h, broker_req *req, broker_bytes begun)
 {
     post *p = must_alloc(sizeof *p);
     broker_intake intake = {
-        .size = sizeof intake, .self = p, .on_body = on_body, .on_abort = on_abort};
+        .size = sizeof intake, .self = p, .on_body = on_body, .on_abort = on_abort, .save = save};
 
-    p->h = self;
+    p->h = h;
     p->req = req;
+    sb_append(&p->body, begun.ptr, begun.len);
     if (p->h->server->receive(req, &intake) != BROKER_OK)
         refuse(p, 503, "the body cannot be read now");
+}
+
+static void on_post(void *self, broker_req *req)
+{
+    receive(self, req, (broker_bytes){NULL, 0});
+}
+
+static void resume(void *self, broker_req *req, broker_bytes saved)
+{
+    receive(self, req, saved);
 }
 
 /* ---- life ---- */
@@ -274,7 +299,8 @@ static broker_rc start(void *self, broker_bytes state)
                       .path = "/streams/{id+}",
                       .max_body = BODY_MAX,
                       .self = h,
-                      .on_req = on_post};
+                      .on_req = on_post,
+                      .resume_req = resume};
 
     (void)state;
     return h->server->route(h->ctx, &r);

@@ -4,6 +4,7 @@
  * Messages are cut out of the buffers they arrived in; only one that lies across two
  * buffers is copied. What has arrived completely is admitted at once, so an upload of any
  * length takes little memory; the bus being full pauses the client's TCP window. */
+#include "handover.h"
 #include "logstore.h"
 #include "streamr/streamr.h"
 
@@ -59,7 +60,8 @@ static void upload_free(upload *u)
 {
     frames_release(u, u->n_frames - u->at);
     free(u->frames);
-    u->l->bus->buf_release(u->partial);
+    if (u->partial != NULL)
+        u->l->bus->buf_release(u->partial);
     sb_done(&u->stream);
     sb_done(&u->rejections);
     sb_done(&u->failure);
@@ -299,20 +301,85 @@ static void on_abort(void *self, broker_req *req)
     step(u);
 }
 
-static void on_upload(void *self, broker_req *req)
+/* All that has arrived is settled, but for the beginning of a frame. */
+static broker_rc save(void *self, broker_req *req, broker_writer *out)
 {
-    logstore *l = self;
+    upload *u = self;
+    upload_progress p = {u->index, u->stored, u->duplicates, u->rejected, SB_INIT, SB_INIT};
+    sb bytes = SB_INIT;
+    broker_rc rc;
+
+    (void)req;
+    if (u->waiting != 0 || u->n_frames != 0 || u->stopped || u->ended)
+        return BROKER_AGAIN;
+    sb_append(&p.rejections, u->rejections.data, u->rejections.len);
+    sb_append(&p.partial, u->length, u->have_length);
+    if (u->partial != NULL)
+        sb_append(&p.partial, u->partial->bytes, u->partial_at);
+    upload_progress_write(&p, &bytes);
+    rc = out->write(out, bytes.data, bytes.len);
+    upload_progress_done(&p);
+    sb_done(&bytes);
+    if (rc == BROKER_OK)
+        upload_free(u);
+    return rc;
+}
+
+/* NULL: it has been answered with an error. */
+static upload *upload_new(logstore *l, broker_req *req)
+{
     upload *u = must_alloc(sizeof *u);
-    broker_intake intake = {
-        .size = sizeof intake, .self = u, .on_body = on_body, .on_abort = on_abort};
 
     u->l = l;
     u->req = req;
-    if (!path_part(l, req, &u->stream, &u->partition)) {
+    if (path_part(l, req, &u->stream, &u->partition))
+        return u;
+    upload_free(u);
+    return NULL;
+}
+
+static void receive(upload *u)
+{
+    broker_intake intake = {
+        .size = sizeof intake, .self = u, .on_body = on_body, .on_abort = on_abort, .save = save};
+
+    if (u->l->http->receive(u->req, &intake) != BROKER_OK)
+        on_abort(u, u->req);
+}
+
+static void on_upload(void *self, broker_req *req)
+{
+    upload *u = upload_new(self, req);
+
+    if (u != NULL)
+        receive(u);
+}
+
+/* An upload that another build began. */
+static void resume(void *self, broker_req *req, broker_bytes saved)
+{
+    logstore *l = self;
+    upload *u = upload_new(l, req);
+    upload_progress p;
+    view partial;
+
+    if (u == NULL)
+        return;
+    if (!upload_progress_read(saved.ptr, saved.len, &p)) {
         upload_free(u);
+        reply_error(l, req, 503, "another build of the store began this; send it again");
         return;
     }
-    l->http->receive(req, &intake);
+    u->index = p.index;
+    u->stored = p.stored;
+    u->duplicates = p.duplicates;
+    u->rejected = p.rejected;
+    TAKE(u->rejections.data, p.rejections.data);
+    u->rejections.len = p.rejections.len;
+    partial = view_of(p.partial.data, p.partial.len);
+    partial_go_on(u, &partial);
+    upload_progress_done(&p);
+    receive(u);
 }
 
 broker_rc upload_routes(logstore *l)
@@ -322,6 +389,7 @@ broker_rc upload_routes(logstore *l)
                       .method = "POST",
                       .self = l,
                       .on_req = on_upload,
+                      .resume_req = resume,
                       .path = "/stores/{id+}/data/partitions/{partition}"};
 
     return l->http->route(l->ctx, &r);

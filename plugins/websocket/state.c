@@ -1,4 +1,5 @@
-/* state -- see state.h. */
+/* state -- see state.h. A session is {conn, stream, publish, ack, route, key, partitions, chain,
+ * messages}; partitions is a byte each. */
 #include "state.h"
 
 #include "pack/pack.h"
@@ -28,96 +29,101 @@ void state_add(sb *out, const session *s)
     pack_uint(out, "messages", s->messages);
 }
 
-/* ---- reading: nothing is taken that no client could have asked for ---- */
+/* ---- reading ---- */
 
-static bool stream_read(const unpacked_map *m, sb *out)
+static bool text_read(const unpacked_map *m, const char *key, sb *out)
 {
     size_t len;
-    const char *id = unpack_bytes(m, "stream", &len);
+    const char *text = unpack_bytes(m, key, &len);
 
-    if (id == NULL || streamr_stream_id_check(id, len) != NULL)
-        return false;
-    sb_append(out, id, len);
-    return true;
+    if (text != NULL)
+        sb_append(out, text, len);
+    return text != NULL;
 }
 
 static bool partitions_read(const unpacked_map *m, target *t)
 {
-    size_t n, least = t->publish ? t->route == ROUTE_PARTITION : 1;
-    const char *partitions = unpack_bytes(m, "partitions", &n);
+    size_t n;
+    const uint8_t *at = (const uint8_t *)unpack_bytes(m, "partitions", &n);
 
-    if (partitions == NULL || n < least || (t->publish && n > least))
-        return false;
-    for (size_t i = 0; i < n; i++) {
-        uint8_t x = (uint8_t)partitions[i];
-
-        if (x >= STREAMR_PARTITIONS || !target_add_partition(t, x))
+    for (size_t i = 0; at != NULL && i < n; i++)
+        if (at[i] >= STREAMR_PARTITIONS || !target_add_partition(t, at[i]))
             return false;
-    }
-    return true;
+    return at != NULL;
+}
+
+/* What no target could have said is not taken from a state either. */
+static bool session_makes_sense(const session *s)
+{
+    const target *t = &s->want;
+
+    if (streamr_stream_id_check(t->stream.data, t->stream.len) != NULL)
+        return false;
+    if (!t->publish)
+        return t->n_partitions != 0 && t->route == ROUTE_DEFAULT;
+    return strlen(s->chain) == CHAIN_LEN && t->n_partitions == (t->route == ROUTE_PARTITION);
 }
 
 static bool session_read(const unpacked_map *m, session *s)
 {
     target *t = &s->want;
-    uint64_t route = unpack_uint(m, "route", UINT64_MAX);
-    size_t key_len, chain_len;
-    const char *key = unpack_bytes(m, "key", &key_len);
-    const char *chain = unpack_bytes(m, "chain", &chain_len);
+    uint64_t route;
+    sb chain = SB_INIT;
+    bool ok;
 
+    if (m == NULL)
+        return false;
     s->conn = unpack_uint(m, "conn", 0);
     s->messages = unpack_uint(m, "messages", 0);
     t->publish = unpack_bool(m, "publish", false);
     t->ack = unpack_bool(m, "ack", false);
-    if (route > (t->publish ? ROUTE_FIELD : ROUTE_DEFAULT) || key == NULL || chain == NULL ||
-        chain_len != (t->publish ? CHAIN_LEN : 0) || memchr(chain, '\0', chain_len) != NULL)
-        return false;
-    t->route = (target_route)route;
-    sb_append(&t->key, key, key_len);
-    memcpy(s->chain, chain, chain_len);
-    return stream_read(m, &t->stream) && partitions_read(m, t);
+    route = unpack_uint(m, "route", UINT64_MAX);
+    ok = route <= ROUTE_FIELD && text_read(m, "stream", &t->stream) &&
+         text_read(m, "key", &t->key) && partitions_read(m, t) && text_read(m, "chain", &chain) &&
+         chain.len <= CHAIN_LEN;
+    if (ok) {
+        t->route = (target_route)route;
+        if (chain.len != 0)
+            memcpy(s->chain, chain.data, chain.len);
+    }
+    sb_done(&chain);
+    return ok && session_makes_sense(s);
+}
+
+static const char *sessions_read(const unpacked_map *m, session **sessions, size_t *n)
+{
+    uint32_t count = unpack_list(m, "sessions"), i = 0;
+    session *list;
+
+    if (unpack_uint(m, "v", 0) != VERSION)
+        return "it is of another version";
+    list = must_alloc((count + 1u) * sizeof *list);
+    while (i < count && session_read(unpack_element(m, "sessions", i), &list[i]))
+        i++;
+    if (i < count) {
+        sessions_free(list, count);
+        return "it is damaged";
+    }
+    *sessions = list;
+    *n = count;
+    return NULL;
 }
 
 const char *state_read(broker_bytes state, session **sessions, size_t *n)
 {
-    const char *why = "it is not the state of this plugin";
-    const unpacked_map *root;
-    session *list = NULL;
-    unpacked *u = NULL;
-    uint64_t version;
-    uint32_t count = 0, i = 0;
+    unpacked *u;
+    const char *why;
 
     if (unpack(state.ptr, state.len, &u) != 1)
-        return why;
-    root = unpacked_root(u);
-    version = unpack_uint(root, "v", 0);
-    if (version != 0)
-        why = "it is of another version";
-    if (version != VERSION)
-        goto done;
-    count = unpack_list(root, "sessions");
-    list = must_alloc((count + 1) * sizeof *list);
-    for (; i < count; i++) {
-        const unpacked_map *m = unpack_element(root, "sessions", i);
-
-        if (m == NULL || !session_read(m, &list[i]))
-            break;
-    }
-    why = i < count ? "it is damaged" : NULL;
-done:
-    if (why == NULL) {
-        *sessions = list;
-        *n = count;
-    } else {
-        sessions_free(list, count);
-    }
+        return "it is not the state of this plugin";
+    why = sessions_read(unpacked_root(u), sessions, n);
     unpacked_free(u);
     return why;
 }
 
 void sessions_free(session *sessions, size_t n)
 {
-    for (size_t i = 0; sessions != NULL && i < n; i++)
+    for (size_t i = 0; i < n; i++)
         target_done(&sessions[i].want);
     free(sessions);
 }

@@ -1,4 +1,4 @@
-/* state -- what one build hands to the next, as msgpack: {"v":1,"sessions":[{...},...]}. [any]
+/* state -- what one build hands to the next, as msgpack: {v: 1, sessions: [...]}. [any]
  *
  * Its version is raised when what is written changes its meaning; another one is refused, and the
  * build before goes on. */

@@ -362,7 +362,7 @@ Test(websocket, a_state_of_another_version_is_not_taken)
 
     client_open(PUBLISH);
     cr_assert_eq(quiesce(self, &state), BROKER_OK);
-    state.data[3] = 9; /* {"v": */
+    state.data[3] = 9; /* behind the map and "v" */
     cr_assert_eq(broker_plugin.create(&ctx, &new), BROKER_OK);
     cr_assert_eq(broker_plugin.start(new, (broker_bytes){(uint8_t *)state.data, state.len}),
                  BROKER_ESTATE);

@@ -445,7 +445,7 @@ typedef struct broker_route {
     void       *self;
     void      (*on_req)(void *self, broker_req *req);                  /* [loop] */
     /* [loop] Continue a body saved by another build. May be NULL: the answer is cut. */
-    broker_rc (*resume_body)(void *self, broker_bytes saved, broker_body *out);
+    broker_rc (*resume_body)(void *self, broker_req *req, broker_bytes saved, broker_body *out);
     /* [loop] Continue a request whose body another build was reading (intake->save): as
      * on_req(), with what was saved. May be NULL: the request is answered 503. */
     void      (*resume_req)(void *self, broker_req *req, broker_bytes saved);

@@ -25,16 +25,20 @@ static void on_hello(void *self, broker_req *req)
 
 static broker_rc create(broker_ctx *ctx, void **self)
 {
-    hello *h = calloc(1, sizeof *h);
+    const broker_http *http = BROKER_SERVICE(ctx, broker_http);
+    const broker_config *config = BROKER_SERVICE(ctx, broker_config);
+    hello *h;
 
+    if (http == NULL || config == NULL)
+        return ctx->host->fail(ctx, BROKER_ENOSYS, "this host lacks broker.http or broker.config");
+    h = calloc(1, sizeof *h);
     if (h == NULL)
-        return BROKER_ENOMEM;
+        return ctx->host->fail(ctx, BROKER_ENOMEM, "out of memory");
     h->ctx = ctx;
-    h->http = BROKER_SERVICE(ctx, broker_http);
-    h->greeting = BROKER_SERVICE(ctx, broker_config)->string(ctx, "greeting");
+    h->http = http;
+    h->greeting = config->string(ctx, "greeting");
     *self = h;
-    return h->http != NULL ? BROKER_OK
-                           : ctx->host->fail(ctx, BROKER_ENOSYS, "this host serves no HTTP");
+    return BROKER_OK;
 }
 
 static broker_rc start(void *self, broker_bytes state)
