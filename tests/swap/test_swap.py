@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,7 @@ import threading
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
+import mqtt  # noqa: E402
 from node import BUILD, STREAM, Node, generate, join, program, split, until  # noqa: E402
 from ws import Client  # noqa: E402
 
@@ -363,6 +365,40 @@ class Interfaces(unittest.TestCase):
         reader.join(60)
         self.assertEqual([a["ack"]["index"] for a in answers], list(range(2000)))
         self.assertEqual({a["ack"]["outcome"] for a in answers}, {"stored"})
+        stored = node.json(node.data_path() + "/from?fromTimestamp=0")["messages"]
+        self.assertEqual([m["content"]["n"] for m in stored], list(range(2000)))
+        node.stop()
+
+
+    def test_mqtt_clients_get_every_message_and_every_acknowledgement_once_across_swaps(self):
+        node = Node(plugins={"mqtt": {"port": 0}, "logStore": {"db": {"minFreeBytes": 0}}}).start()
+        port = int(re.search(r"MQTT 3\.1\.1 on 127\.0\.0\.1:(\d+)", node.said()).group(1))
+        subscriber, publisher, seen, acks = mqtt.Client(port, "s"), mqtt.Client(port, "p"), [], []
+        self.assertEqual(subscriber.subscribed(STREAM, qos=1), [1])
+
+        def read_messages():
+            while len(seen) < 2000:
+                _, payload, _, number, dup = subscriber.message()
+                subscriber.send(mqtt.ack(mqtt.PUBACK, number))
+                seen.append((payload["n"], dup))
+
+        def read_acks():
+            while len(acks) < 2000:
+                kind, _, body = publisher.packet()
+                acks.append((kind, struct.unpack(">H", body)[0]))
+
+        readers = [threading.Thread(target=read_messages), threading.Thread(target=read_acks)]
+        for r in readers:
+            r.start()
+        for n in range(2000):
+            publisher.send(mqtt.publish(STREAM, {"n": n}, qos=1, number=n + 1))
+            if n % 100 == 0:
+                result = command(node, "swap", "mqtt" if n % 200 == 0 else "logStore")
+                self.assertEqual(result.returncode, 0, result.stderr)
+        for r in readers:
+            r.join(60)
+        self.assertEqual(seen, [(n, False) for n in range(2000)])
+        self.assertEqual(acks, [(mqtt.PUBACK, n + 1) for n in range(2000)])
         stored = node.json(node.data_path() + "/from?fromTimestamp=0")["messages"]
         self.assertEqual([m["content"]["n"] for m in stored], list(range(2000)))
         node.stop()
