@@ -8,6 +8,7 @@
 #include "http/http.h"
 #include "net/net.h"
 #include "operate.h"
+#include "own.h"
 #include "plugin/loader.h"
 #include "run/log.h"
 #include "run/metrics.h"
@@ -16,7 +17,6 @@
 
 #include <signal.h>
 #include <stdatomic.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -47,121 +47,15 @@ typedef struct node {
     epoch *epochs;               /* newest first; [loop] */
     _Atomic(settings *) tracked; /* whose mode.trackedStreams count */
     operate *operate;
-    ledger ledger; /* of the host's own routes */
-    metric *process[2];
+    own own;
     uv_signal_t term, interrupt, hangup;
     uv_timer_t deadline;
     uint64_t stop_by_ms;
-    bool stopping, drained, safe;
+    bool drained, safe;
     watchdog *watchdog;
     char *crashes; /* the record */
     int status;
 } node;
-
-/* ---- the host's own routes ---- */
-
-static void answer(broker_req *req, uint32_t status, const char *type, const sb *body)
-{
-    broker_response r = {
-        .size = sizeof r,
-        .status = status,
-        .type = type,
-        .body = {(const uint8_t *)body->data, body->len},
-    };
-
-    http_reply(req, &r);
-}
-
-static void on_metrics(void *self, broker_req *req)
-{
-    sb body = SB_INIT;
-
-    (void)self;
-    metrics_render(&body);
-    answer(req, 200, "text/plain; version=0.0.4; charset=utf-8", &body);
-    sb_done(&body);
-}
-
-static void on_healthz(void *self, broker_req *req)
-{
-    sb body = SB_INIT;
-
-    (void)self;
-    sb_puts(&body, "ok\n");
-    answer(req, 200, "text/plain; charset=utf-8", &body);
-    sb_done(&body);
-}
-
-static void on_readyz(void *self, broker_req *req)
-{
-    node *n = self;
-    sb body = SB_INIT;
-    bool ready = !n->stopping && loader_is_ready(n->loader, &body);
-
-    if (ready)
-        sb_puts(&body, "ready\n");
-    else if (n->stopping)
-        sb_puts(&body, "stopping\n");
-    answer(req, ready ? 200 : 503, "text/plain; charset=utf-8", &body);
-    sb_done(&body);
-}
-
-static void routes_add(node *n)
-{
-    static const struct {
-        const char *path;
-        uint32_t flags;
-        void (*on_req)(void *self, broker_req *req);
-    } routes[] = {
-        {"/metrics", 0, on_metrics},
-        {"/healthz", BROKER_ROUTE_PUBLIC, on_healthz},
-        {"/readyz", BROKER_ROUTE_PUBLIC, on_readyz},
-    };
-
-    for (size_t i = 0; i < COUNT_OF(routes); i++) {
-        broker_route r = {
-            .size = sizeof r,
-            .flags = routes[i].flags,
-            .method = "GET",
-            .path = routes[i].path,
-            .self = n,
-            .on_req = routes[i].on_req,
-        };
-
-        must(http_route(n->http, &n->ledger, &r) == NULL);
-    }
-}
-
-/* ---- process metrics ---- */
-
-static void process_metrics(void *arg)
-{
-    metric **m = arg;
-    struct rusage use;
-    long long pages = 0;
-    FILE *statm = fopen("/proc/self/statm", "re");
-
-    if (statm != NULL) {
-        if (fscanf(statm, "%*s %lld", &pages) == 1)
-            metric_set(m[0], (double)pages * (double)sysconf(_SC_PAGESIZE));
-        fclose(statm);
-    }
-    if (getrusage(RUSAGE_SELF, &use) == 0)
-        metric_set(m[1], (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
-                             (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6);
-}
-
-static void metrics_make(node *n)
-{
-    n->process[0] =
-        metrics_gauge("process_resident_memory_bytes", NULL, "Resident memory in bytes.");
-    n->process[1] =
-        metrics_gauge("process_cpu_seconds", NULL, "User and system CPU time spent, in seconds.");
-    metrics_on_render(process_metrics, n->process);
-    metric_set(metrics_gauge("broker_build_info", "version=\"" LOGSTORE_VERSION "\"",
-                             "Always 1; the version is a label."),
-               1);
-}
 
 /* ---- stopping ---- */
 
@@ -242,9 +136,9 @@ static void stop_begin(node *n)
 {
     unsigned timeout_ms = settings_shutdown_ms(n->settings);
 
-    if (n->stopping)
+    if (n->own.stopping)
         return;
-    n->stopping = true;
+    n->own.stopping = true;
     operate_stop(n->operate);
     notify("STOPPING=1");
     log_info("broker", "stopping, within %u ms", timeout_ms);
@@ -493,8 +387,6 @@ static node *node_new(conf *c)
 
     n->conf = c;
     n->settings = n->tracked = settings_new(c);
-    n->ledger.name = "host";
-    n->ledger.build = LOGSTORE_VERSION;
     n->data_dir = settings_data_dir();
     return n;
 }
@@ -535,9 +427,8 @@ int node_run(conf *c, bool safe)
     status = EXIT_START;
     if (!http_make(n, &why))
         goto fail;
-    routes_add(n);
-    metrics_make(n);
     loader_make(n);
+    own_begin(&n->own, n->http, n->loader);
     log_info("broker", "logstore-broker %s, configuration '%s', address %s", LOGSTORE_VERSION,
              conf_name(c), address);
     if (!plugins_load(n, &why)) {

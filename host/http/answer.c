@@ -117,9 +117,11 @@ static void pull_done(job *j)
         r->ready = r->making;
     else if (r->rc == BROKER_AGAIN && !atomic_exchange(&r->woken, false))
         r->waiting = true;
+    if ((r->over || r->cut) && r->has_intake && !r->body_told)
+        req_abort(r, 0); /* what is left of the body nobody wants any more */
     stream_step(r);
     if (r->over && r->conn != NULL)
-        conn_run(r->conn); /* what is left of the body nobody wants any more */
+        conn_run(r->conn);
 }
 
 static void part_written(conn *c)

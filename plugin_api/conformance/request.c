@@ -77,6 +77,8 @@ static broker_str header(broker_req *q, const char *name)
         return (broker_str){NULL, 0};
     if (strcasecmp(name, "host") == 0)
         return text_of("127.0.0.1");
+    if (strcasecmp(name, "accept") == 0)
+        return text_of(q->plan.part % 2 == 1 ? "application/x-ndjson" : "*/*");
     return q->plan.content != NULL && strcasecmp(name, "content-type") == 0
                ? text_of("application/json")
                : (broker_str){NULL, 0};

@@ -6,6 +6,7 @@ static const request_plan plans[] = {
     {.value = "0", .last = "from", .leaves = true},
     {.value = "conformance.eth/stream"},
     {.value = "0", .content = "{\"hello\":\"world\"}"},
+    {.value = "0", .content = "{\"hello\":\"world\"}", .part = 3},
     {.value = "1", .last = "range", .content = "{\"hello\":\"world\"}", .part = 1},
     {.value = "-1", .content = "{\"hello\":", .part = 3},
     {.value = "a b/\xc3\xbc\"<%", .content = ""},

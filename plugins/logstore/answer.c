@@ -227,28 +227,21 @@ static broker_str param_of(void *arg, const char *name)
 
 static framing framing_of(const logstore *l, broker_req *req, const query *q)
 {
-    broker_str accept = l->http->header(req, "Accept");
-
     if (q->form == FORM_RAW)
         return FRAMED_RAW;
     if (q->streams)
         return FRAMED_STREAM;
-    if (accept.ptr != NULL && memmem(accept.ptr, accept.len, "text/event-stream", 17) != NULL)
+    if (accepts(l, req, "text/event-stream"))
         return FRAMED_BARE;
-    if (accept.ptr != NULL && memmem(accept.ptr, accept.len, "application/x-ndjson", 20) != NULL)
-        return FRAMED_LINES;
-    return FRAMED_STORE;
+    return accepts(l, req, "application/x-ndjson") ? FRAMED_LINES : FRAMED_STORE;
 }
 
 static const char *type_of(const logstore *l, broker_req *req, framing f)
 {
-    broker_str accept = l->http->header(req, "Accept");
-
     switch (f) {
     case FRAMED_RAW:
-        return accept.ptr != NULL && memmem(accept.ptr, accept.len, "text/event-stream", 17) != NULL
-                   ? "text/event-stream"
-                   : "application/octet-stream";
+        return accepts(l, req, "text/event-stream") ? "text/event-stream"
+                                                    : "application/octet-stream";
     case FRAMED_BARE:
         return "text/event-stream";
     case FRAMED_LINES:

@@ -68,7 +68,7 @@ void answer_progress_done(answer_progress *p)
 
 void upload_progress_write(const upload_progress *p, sb *out)
 {
-    pack_map(out, 7);
+    pack_map(out, 8);
     pack_uint(out, "v", VERSION);
     pack_uint(out, "index", p->index);
     pack_uint(out, "stored", p->stored);
@@ -76,6 +76,7 @@ void upload_progress_write(const upload_progress *p, sb *out)
     pack_uint(out, "rejected", p->rejected);
     pack_bytes(out, "rejections", p->rejections.data, p->rejections.len);
     pack_bytes(out, "partial", p->partial.data, p->partial.len);
+    pack_bytes(out, "lines", p->lines.data, p->lines.len);
 }
 
 bool upload_progress_read(const void *bytes, size_t len, upload_progress *out)
@@ -94,6 +95,7 @@ bool upload_progress_read(const void *bytes, size_t len, upload_progress *out)
     };
     read_bytes(m, "rejections", &out->rejections);
     read_bytes(m, "partial", &out->partial);
+    read_bytes(m, "lines", &out->lines);
     unpacked_free(u);
     return true;
 }
@@ -102,4 +104,5 @@ void upload_progress_done(upload_progress *p)
 {
     sb_done(&p->rejections);
     sb_done(&p->partial);
+    sb_done(&p->lines);
 }

@@ -21,6 +21,7 @@ typedef struct upload_progress {
     uint64_t index, stored, duplicates, rejected;
     sb rejections; /* as told to the client */
     sb partial;    /* of the frame that is not complete: its length and first bytes */
+    sb lines;      /* of its answer, not told yet */
 } upload_progress;
 
 void answer_progress_write(const answer_progress *p, sb *out);

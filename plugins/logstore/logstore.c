@@ -227,7 +227,7 @@ static broker_rc quiesce(void *self, broker_writer *state)
 {
     logstore *l = self;
 
-    if (!ingest_is_idle(l->ingest) || store_cursors(l->store) != 0)
+    if (!ingest_is_idle(l->ingest) || l->uploads != 0 || store_cursors(l->store) != 0)
         return BROKER_AGAIN;
     ingest_free(l->ingest);
     l->ingest = NULL;

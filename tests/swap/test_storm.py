@@ -1,4 +1,5 @@
-"""The storm: the store is swapped again and again under full verified ingest and 64 readers.
+"""The storm: the store, and the interfaces in turn with it, are swapped again and again under full
+verified ingest, 64 readers and 16 WebSocket subscribers.
 
 100 swaps, with LONG=1 a thousand. What it measures goes to build/swap.json.
 """
@@ -13,12 +14,14 @@ import threading
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
-from node import BUILD, OWNER, ROOT, STREAM, Node, program, until  # noqa: E402
+import ws  # noqa: E402
+from node import BUILD, OWNER, ROOT, STREAM, Node, generate, join, program, split, until  # noqa: E402
 from test_swap import build, command  # noqa: E402
 
 SWAPS = 1000 if os.environ.get("LONG") == "1" else 100
 ROWS = 200000     # what the readers read; the slow ones take long over it
 CHUNK = 20000     # messages of one upload
+LIVE = 20         # messages that the subscribers get after each swap
 
 
 def generated(path, count, partition, seed, start=1700000000000):
@@ -55,10 +58,25 @@ class Uploader(threading.Thread):
             number += 1
 
 
+class Subscriber(threading.Thread):
+    """Counts what comes, which must be 0, 1, 2, ..."""
+
+    def __init__(self, port, stream, expected):
+        super().__init__()
+        self.client = ws.Client(port, "/streams/%s/subscribe" % stream.replace("/", "%2F"))
+        self.expected, self.seen = expected, []
+
+    def run(self):
+        while len(self.seen) < self.expected:
+            self.seen.append(json.loads(self.client.receive())["n"])
+
+
 class Storm(unittest.TestCase):
     def test_swaps_under_load_fail_no_request_and_lose_no_message(self):
         node = Node(config={"mode": {"type": "standalone", "trackedStreams": [
-            {"id": OWNER + "/*", "partitions": 2}]}, "httpServer": {"port": 0, "idleTimeoutMs": 600000}}).start()
+            {"id": OWNER + "/*", "partitions": 2}]}, "httpServer": {"port": 0, "idleTimeoutMs": 600000}},
+            plugins={"logStore": {"db": {"minFreeBytes": 0}}, "http": {}, "websocket": {"port": 0}}).start()
+        live, sockets = OWNER + "/live", int(re.search(r"listening on ws://127.0.0.1:(\d+)", node.said()).group(1))
         folder = tempfile.mkdtemp(prefix="logstore-storm-")
         rows = generated(os.path.join(folder, "rows"), ROWS, 0, 7)
         self.assertEqual(node.upload(rows)[1]["stored"], ROWS)
@@ -69,9 +87,21 @@ class Storm(unittest.TestCase):
         uploader.start()
         until(lambda: len(uploader.sent) > 0, what="the first upload")
         builds = [build("logstore_b"), os.path.join(BUILD, "plugins", "logstore.so")]
+        subscribers = [Subscriber(sockets, live, SWAPS * LIVE) for _ in range(16)]
+        for subscriber in subscribers:
+            subscriber.start()
+        lively = split(generate(SWAPS * LIVE, stream=live))
         for i in range(SWAPS):
             result = command(node, "swap", "logStore", builds[i % 2])
             self.assertEqual(result.returncode, 0, result.stderr)
+            if i % 10 == 0:
+                result = command(node, "swap", "websocket" if i % 20 == 0 else "http")
+                self.assertEqual(result.returncode, 0, result.stderr)
+            status, answer = node.upload(join(lively[i * LIVE:(i + 1) * LIVE]), stream=live)
+            self.assertEqual((status, answer["stored"]), (200, LIVE))
+        for subscriber in subscribers:
+            subscriber.join(60)
+            self.assertEqual(subscriber.seen, list(range(SWAPS * LIVE)))
         uploader.stop.set()
         uploader.join()
         storm.stdin.close()
@@ -84,8 +114,9 @@ class Storm(unittest.TestCase):
         status, _, body = node.get(node.data_path(partition=1) + "/from?fromTimestamp=0&format=raw")
         self.assertEqual(status, 200)
         self.assertEqual(body, b"".join(uploader.sent))
-        pauses = sorted(float(x) for x in re.findall(r"traffic waited ([\d.]+) ms", node.said()))
-        whole = sorted(int(x) for x in re.findall(r"in (\d+) ms; traffic", node.said()))
+        said = "\n".join(line for line in node.said().split("\n") if "'logStore' was swapped" in line)
+        pauses = sorted(float(x) for x in re.findall(r"traffic waited ([\d.]+) ms", said))
+        whole = sorted(int(x) for x in re.findall(r"in (\d+) ms; traffic", said))
         self.assertEqual(len(pauses), SWAPS)
         figures = {"swaps": SWAPS, "pauseMsMedian": statistics.median(pauses),
                    "pauseMsP99": pauses[int(len(pauses) * 0.99) - 1], "pauseMsMax": pauses[-1],

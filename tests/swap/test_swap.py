@@ -1,5 +1,6 @@
 """Builds are swapped while traffic flows; what is wrong with a new one costs nobody anything."""
 import http.client
+import itertools
 import json
 import os
 import re
@@ -15,8 +16,9 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
 import mqtt  # noqa: E402
 from node import BUILD, STREAM, Node, generate, join, program, split, until  # noqa: E402
+import ws  # noqa: E402
+from test_lines import END, Client, chunk  # noqa: E402
 from test_websocket import WsNode  # noqa: E402
-from ws import Client, flood  # noqa: E402
 
 
 def build(name):
@@ -287,6 +289,33 @@ class Store(unittest.TestCase):
         self.assertEqual(node.raw(), messages)
         node.stop()
 
+    def test_an_upload_that_is_answered_meanwhile_crosses_swaps_of_the_store(self):
+        node = Node().start()
+        messages = split(generate(16000, content=200))
+        ends = list(itertools.accumulate(len(m) + 4 for m in messages))
+        body = join(messages)
+        lines, at = [], 0
+        with Client(node) as c:
+            c.begin(node.data_path())
+            for i in range(6):
+                part = body[at:at + 800001]
+                c.send(chunk(part))
+                at += len(part)
+                if i % 2 == 0:  # else it is in flight, and the next build tells what became of it
+                    whole = sum(end <= at for end in ends)
+                    lines += c.settled(whole - sum(line["count"] for line in lines))
+                result = command(node, "swap", "logStore", build("logstore_b") if i % 2 == 0 else
+                                 os.path.join(BUILD, "plugins", "logstore.so"))
+                self.assertEqual(result.returncode, 0, result.stderr)
+            c.send(chunk(body[at:]) + END)
+            lines += c.settled(len(messages) - sum(line["count"] for line in lines))
+            self.assertEqual(c.last(), {"stored": len(messages), "duplicates": 0, "rejected": []})
+            c.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            self.assertEqual(c.answer().status, 200)
+        self.assertEqual(sum(line["stored"] for line in lines), len(messages))
+        self.assertEqual(node.raw(), messages)
+        node.stop()
+
     def test_many_small_requests_see_no_swap(self):
         node = Node().start()
         messages = split(generate(4000))
@@ -330,7 +359,7 @@ class Interfaces(unittest.TestCase):
         node = Node(plugins={"websocket": {"port": 0}, "logStore": {"db": {"minFreeBytes": 0}}}).start()
         port = int(re.search(r"listening on ws://127.0.0.1:(\d+)", node.said()).group(1))
         target = "/streams/%s/subscribe" % STREAM.replace("/", "%2F")
-        clients = [Client(port, target) for _ in range(16)]
+        clients = [ws.Client(port, target) for _ in range(16)]
         messages = split(generate(3000, content=40))
         seen = [[] for _ in clients]
 
@@ -365,7 +394,7 @@ class Interfaces(unittest.TestCase):
         data = generate(count, stream=uploaded)
         threads = [threading.Thread(target=read, args=(i,)) for i in range(len(clients))]
         threads.append(threading.Thread(target=node.upload, args=(data, uploaded)))
-        threads.append(threading.Thread(target=flood, args=(out, ['{"n":%d}' % n for n in range(count)])))
+        threads.append(threading.Thread(target=ws.flood, args=(out, ['{"n":%d}' % n for n in range(count)])))
         for t in threads:
             t.start()
         swaps = 0
@@ -382,7 +411,7 @@ class Interfaces(unittest.TestCase):
     def test_websocket_publishers_get_every_answer_across_swaps(self):
         node = Node(plugins={"websocket": {"port": 0}, "logStore": {"db": {"minFreeBytes": 0}}}).start()
         port = int(re.search(r"listening on ws://127.0.0.1:(\d+)", node.said()).group(1))
-        out = Client(port, "/streams/%s/publish?ack=true" % STREAM.replace("/", "%2F"))
+        out = ws.Client(port, "/streams/%s/publish?ack=true" % STREAM.replace("/", "%2F"))
         answers = []
         reader = threading.Thread(target=lambda: [answers.append(json.loads(out.receive())) for _ in range(2000)])
         reader.start()
