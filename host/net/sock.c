@@ -191,6 +191,10 @@ void sock_open(broker_conn *c)
     c->deadline_ms = 0;
     c->heard_ms = net_now(c->net);
     wire_peer(c->wire, &c->address);
+    if (c->ws != NULL && c->server && c->ping_ms != 0) { /* at once too, as the Streamr node */
+        ws_ping(c->ws);
+        c->pinged_ms = c->heard_ms;
+    }
     if (sock_can_hear(c))
         open_tell(c);
     sock_later(c);

@@ -18,6 +18,7 @@ import mqtt  # noqa: E402
 from node import BUILD, STREAM, Node, generate, join, program, split, until  # noqa: E402
 import ws  # noqa: E402
 from test_lines import END, Client, chunk  # noqa: E402
+from test_websocket import WsNode  # noqa: E402
 
 
 def build(name):
@@ -377,6 +378,34 @@ class Interfaces(unittest.TestCase):
             r.join(60)
         for numbers in seen:
             self.assertEqual(numbers, list(range(3000)))
+        node.stop()
+
+    def test_websocket_clients_lose_nothing_while_it_is_swapped_under_load(self):
+        count, uploaded, published = 10000, STREAM + "/uploaded", STREAM + "/published"
+        node = WsNode().start()
+        out = node.client("publish", published, ack="true")
+        clients = [node.subscribed(uploaded) for _ in range(16)] + [node.subscribed(published), out]
+        seen = [[] for _ in clients]
+
+        def read(i):
+            while len(seen[i]) < count:
+                seen[i].append(json.loads(clients[i].receive()))
+
+        data = generate(count, stream=uploaded)
+        threads = [threading.Thread(target=read, args=(i,)) for i in range(len(clients))]
+        threads.append(threading.Thread(target=node.upload, args=(data, uploaded)))
+        threads.append(threading.Thread(target=ws.flood, args=(out, ['{"n":%d}' % n for n in range(count)])))
+        for t in threads:
+            t.start()
+        swaps = 0
+        while swaps < 3 or any(t.is_alive() for t in threads):
+            result = command(node, "swap", "websocket")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            swaps += 1
+        answers = seen.pop()
+        self.assertEqual([a["ack"]["index"] for a in answers], list(range(count)))
+        for messages in seen:
+            self.assertEqual([m["n"] for m in messages], list(range(count)))
         node.stop()
 
     def test_websocket_publishers_get_every_answer_across_swaps(self):

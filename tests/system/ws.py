@@ -40,6 +40,7 @@ class Client:
             self.socket = context.wrap_socket(self.socket, server_hostname="localhost")
         self.buffer = b""
         self.pings = 0
+        self.timeout = timeout
         key = base64.b64encode(os.urandom(16))
         self.socket.sendall(b"GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n" % (target.encode(), port, key))
@@ -98,8 +99,10 @@ class Client:
         return first & 0x0f, self.take(length)
 
     def receive(self):
-        """The next message as text; pings are answered. Closed when there is none."""
-        while True:
+        """The next message as text; pings are answered. Closed when there is none, TimeoutError when
+        none comes, pings or not."""
+        deadline = time.monotonic() + self.timeout
+        while time.monotonic() < deadline:
             opcode, data = self.frame()
             if opcode == PING:
                 self.pings += 1
@@ -112,6 +115,7 @@ class Client:
                 return data.decode()
             else:
                 assert opcode == PONG, opcode
+        raise TimeoutError("no message within %s s" % self.timeout)
 
     def send(self, data, opcode=TEXT, final=True):
         data = data.encode() if isinstance(data, str) else data
