@@ -363,3 +363,124 @@ Test(bus, published_messages_are_signed_and_chained)
         cr_assert_eq(r.outcomes[i], BROKER_STORED, "%s", r.reasons[i]);
     rig_stop(&r);
 }
+
+/* ---- across a swap ---- */
+
+static void admit_one(rig *r, int64_t timestamp_ms)
+{
+    sb raw = SB_INIT;
+    broker_frame frame;
+    broker_admission what = {.size = sizeof what,
+                             .frames = &frame,
+                             .n = 1,
+                             .only_partition = BROKER_ALL_PARTITIONS,
+                             .done = on_done,
+                             .arg = r};
+
+    make(timestamp_ms, "{}", &raw);
+    frame = (broker_frame){{(const uint8_t *)raw.data, raw.len}, NULL};
+    cr_assert_eq(bus_admit(r->bus, &r->ledger, &what), BROKER_OK);
+    sb_done(&raw);
+}
+
+/* Somebody else who wants the same, and is not parked: when it has a message, so has the queue. */
+static ledger witness_ledger = {.name = "witness"};
+static size_t witnessed;
+
+static size_t on_witnessed(void *self, const broker_msg *const *msgs, size_t n)
+{
+    (void)self, (void)msgs;
+    witnessed += n;
+    return n;
+}
+
+static void witness(rig *r)
+{
+    broker_subscription want = {.size = sizeof want,
+                                .stream = {STREAM, strlen(STREAM)},
+                                .partition = BROKER_ALL_PARTITIONS,
+                                .on_msgs = on_witnessed};
+    broker_sub *sub;
+
+    witnessed = 0;
+    cr_assert_eq(bus_subscribe(r->bus, &witness_ledger, &want, &sub), BROKER_OK);
+}
+
+static void turn_until_queued(rig *r, size_t n)
+{
+    while (witnessed < n)
+        uv_run(loop_uv(r->loop), UV_RUN_ONCE);
+    bus_forget(r->bus, &witness_ledger);
+}
+
+Test(bus, a_parked_subscription_gathers_and_its_successor_gets_all_in_order)
+{
+    static rig r;
+    ledger next = {.name = "rig"};
+    broker_sub *old;
+    broker_subscription want = {.size = sizeof want,
+                                .flags = BROKER_SUB_DURABLE,
+                                .stream = {STREAM, strlen(STREAM)},
+                                .partition = BROKER_ALL_PARTITIONS,
+                                .on_msgs = on_msgs,
+                                .self = &r};
+
+    rig_start(&r, 100, BROKER_SUB_DURABLE);
+    old = r.sub;
+    witness(&r);
+    bus_park(r.bus, &r.ledger);
+    for (int i = 0; i < 5; i++)
+        admit_one(&r, 1700000000000 + i);
+    turn_until_queued(&r, 5);
+    cr_assert_eq(r.n_seen, 0, "a parked subscription is not called");
+    bus_unsubscribe(old); /* as a plugin that becomes quiet does */
+    bus_vacate(r.bus, &r.ledger, &r.ledger);
+    cr_assert_eq(bus_subscribe(r.bus, &next, &want, &r.sub), BROKER_OK);
+    cr_assert_eq(r.n_seen, 0, "nor is its successor, before all go on");
+    r.wanted = 5;
+    bus_go_on(r.bus, "rig");
+    loop_run(r.loop);
+    cr_assert_eq(r.n_seen, 5);
+    for (int i = 0; i < 5; i++) {
+        cr_assert_eq(r.seen[i], 1700000000000 + i);
+        cr_assert_eq(r.outcomes[i], BROKER_STORED);
+    }
+    bus_forget(r.bus, &next);
+    cr_assert(ledger_is_clear(&next));
+    rig_stop(&r);
+}
+
+Test(bus, a_swap_that_is_given_up_leaves_the_subscription_as_it_was)
+{
+    static rig r;
+
+    rig_start(&r, 100, BROKER_SUB_DURABLE);
+    witness(&r);
+    bus_park(r.bus, &r.ledger);
+    admit_one(&r, 1700000000000);
+    turn_until_queued(&r, 1);
+    cr_assert_eq(r.n_seen, 0);
+    r.wanted = 1;
+    bus_go_on(r.bus, "rig");
+    loop_run(r.loop);
+    cr_assert_eq(r.outcomes[0], BROKER_STORED);
+    rig_stop(&r);
+}
+
+Test(bus, what_nobody_takes_over_fails_and_may_be_sent_again)
+{
+    static rig r;
+
+    rig_start(&r, 100, BROKER_SUB_DURABLE);
+    witness(&r);
+    bus_park(r.bus, &r.ledger);
+    admit_one(&r, 1700000000000);
+    turn_until_queued(&r, 1);
+    bus_vacate(r.bus, &r.ledger, &r.ledger);
+    r.wanted = 1;
+    bus_go_on(r.bus, "rig");
+    while (r.n_outcomes == 0)
+        uv_run(loop_uv(r.loop), UV_RUN_ONCE);
+    cr_assert_eq(r.outcomes[0], BROKER_FAILED);
+    rig_stop(&r);
+}
