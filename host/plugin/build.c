@@ -238,9 +238,7 @@ void build_free(build *b)
     work_free(b);
     if (b->dl != NULL && !b->keep_mapped)
         dlclose(b->dl);
-    for (size_t i = 0; i < b->n_texts; i++)
-        free(b->texts[i]);
-    free(b->texts);
+    config_free(b);
     json_decref(b->section);
     json_decref(b->keys);
     free(b->data_dir);

@@ -66,7 +66,8 @@ typedef struct build {
     struct build *next;       /* of those that leave */
 
     uv_mutex_t lock;
-    char **texts; /* what configuration look-ups returned; under lock */
+    struct shared *shared; /* what it read of the rest of the configuration; under lock */
+    char **texts;          /* what configuration look-ups returned; under lock */
     size_t n_texts;
     char *data_dir;  /* under lock */
     char *why;       /* reason of the last failure; under lock */
@@ -93,6 +94,9 @@ void build_free(build *b);
 void build_why(build *b, broker_rc rc, sb *why);
 /* Whether another file lies where this build came from. */
 bool build_file_changed(const build *b);
+/* Whether what it read of the rest of the configuration is as it was (service_config.c). */
+bool config_shared_is_same(build *b, conf *now);
+void config_free(build *b);
 /* Take out all that the build registered: for good, or so that the next build of its name
  * takes it over from keeper (bus_vacate() and its kin). Its timers stop. */
 void build_forget(build *b);

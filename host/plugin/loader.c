@@ -395,6 +395,7 @@ bool loader_differs(loader *l, const conf_plugin *wanted)
     loader_file(l->plugin_dir, wanted, &file);
     /* Defaults are filled in on both sides; settings the running build does not know are new. */
     same = strcmp(file.data, b->file) == 0 && !build_file_changed(b) &&
+           config_shared_is_same(p->build, l->parts->conf) &&
            conf_check_plugin(l->parts->conf, wanted, b->table->config_schema, &why);
     settings = conf_plugin_settings(wanted);
     keys = conf_plugin_keys(l->parts->conf, wanted);

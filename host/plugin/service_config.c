@@ -43,11 +43,58 @@ static broker_str config_json(broker_ctx *ctx, const char *path)
     return keep(b, value != NULL ? json_text(value) : NULL);
 }
 
+/* A part of the rest of the configuration that a plugin has asked for. */
+struct shared {
+    struct shared *next;
+    char *path, *text; /* text NULL: there was none */
+};
+
 static broker_str config_shared(broker_ctx *ctx, const char *path)
 {
     build *b = build_of(ctx);
+    struct shared *s = must_alloc(sizeof *s);
+    broker_str text = {NULL, 0};
 
-    return keep(b, conf_shared(b->parts->conf, path));
+    s->path = must_strdup(path);
+    s->text = conf_shared(b->parts->conf, path);
+    if (s->text != NULL)
+        text = (broker_str){s->text, strlen(s->text)};
+    uv_mutex_lock(&b->lock);
+    s->next = b->shared;
+    b->shared = s;
+    uv_mutex_unlock(&b->lock);
+    return text;
+}
+
+bool config_shared_is_same(build *b, conf *now)
+{
+    bool same = true;
+
+    uv_mutex_lock(&b->lock);
+    for (const struct shared *s = b->shared; s != NULL; s = s->next) {
+        char *text = conf_shared(now, s->path);
+
+        same = same &&
+               (text == NULL ? s->text == NULL : s->text != NULL && strcmp(text, s->text) == 0);
+        free(text);
+    }
+    uv_mutex_unlock(&b->lock);
+    return same;
+}
+
+void config_free(build *b)
+{
+    while (b->shared != NULL) {
+        struct shared *s = b->shared;
+
+        b->shared = s->next;
+        free(s->path);
+        free(s->text);
+        free(s);
+    }
+    for (size_t i = 0; i < b->n_texts; i++)
+        free(b->texts[i]);
+    free(b->texts);
 }
 
 /* mkdir -p, mode 0700. */

@@ -228,6 +228,23 @@ class Files(unittest.TestCase):
         self.assertEqual(node.get("/healthz")[0], 200)
         node.stop()
 
+    def test_reload_makes_the_store_take_streams_that_are_tracked_from_now_on(self):
+        node, other = Node().start(), "0x" + "22" * 20 + "/other"
+        data = generate(10, stream=other)
+        status, answer = node.upload(data, stream=other)
+        self.assertEqual((answer["stored"], len(answer["rejected"])), (0, 10))
+        with open(node.config) as file:
+            config = json.load(file)
+        config["mode"]["trackedStreams"].append({"id": other})
+        with open(node.config, "w") as file:
+            json.dump(config, file)
+        result = command(node, "reload")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("'logStore' was swapped", result.stdout)
+        self.assertNotIn("'http'", result.stdout, "it reads nothing of that")
+        self.assertEqual(node.upload(data, stream=other)[1]["stored"], 10)
+        node.stop()
+
     def test_no_node_is_told_apart_from_a_refusal(self):
         node = SwapNode()
         result = command(node, "plugins")
