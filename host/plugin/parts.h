@@ -6,6 +6,12 @@
 
 typedef struct swap swap;
 
+/* They outlive the loader until the loop has closed them. */
+struct ticks {
+    uv_timer_t swap, leaving;
+    unsigned open;
+};
+
 struct plugin {
     plugin *next; /* loaded before this one */
     char *key;    /* in the configuration */
@@ -39,6 +45,12 @@ void plugin_remove(loader *l, plugin *p);
 /* The build of a plugin, checked as far as it can be without running it. [loop] */
 bool build_accept(loader *l, build *b, const conf_plugin *wanted, sb *why);
 bool build_start(build *b, broker_bytes state, sb *why);
+
+/* leave.c */
+/* Destroy and unmap as soon as nothing of it is held. NULL is fine. */
+void build_leave(loader *l, build *b);
+struct ticks *ticks_new(loader *l);
+void ticks_free(struct ticks *t); /* accepts NULL */
 
 /* swap.c */
 void swaps_init(loader *l);

@@ -13,8 +13,7 @@
 #include "run/log.h"
 #include "run/metrics.h"
 
-#define TICK_MS    1u
-#define LEAVING_MS 20u
+#define TICK_MS 1u
 
 typedef enum step {
     WAITING,
@@ -45,55 +44,9 @@ struct swap {
     uint64_t began_ns, parked_ns, saved_ns, quiet_ns; /* when */
 };
 
-/* They outlive the loader until the loop has closed them. */
-struct ticks {
-    uv_timer_t swap, leaving;
-    unsigned open;
-};
-
 static uint64_t ms_since(uint64_t ns)
 {
     return (clock_mono_ns() - ns) / 1000000;
-}
-
-/* ---- builds that leave ---- */
-
-static void leaving_tick(uv_timer_t *t)
-{
-    loader *l = t->data;
-
-    for (build **at = &l->leaving; *at != NULL;) {
-        build *b = *at;
-
-        if (!ledger_is_clear(&b->ledger)) {
-            at = &b->next;
-            continue;
-        }
-        *at = b->next;
-        build_free(b);
-    }
-    if (l->leaving == NULL)
-        uv_timer_stop(t);
-}
-
-/* Destroy and unmap as soon as nothing of it is held. */
-static void build_leave(loader *l, build *b)
-{
-    sb held = SB_INIT;
-
-    if (b == NULL)
-        return;
-    if (ledger_is_clear(&b->ledger)) {
-        build_free(b);
-        return;
-    }
-    ledger_say(&b->ledger, &held);
-    log_warn("loader", "a build of '%s' that left still holds %s; it stays mapped until then",
-             b->manifest.name, held.data);
-    sb_done(&held);
-    b->next = l->leaving;
-    l->leaving = b;
-    must(uv_timer_start(&l->ticks->leaving, leaving_tick, LEAVING_MS, LEAVING_MS) == 0);
 }
 
 /* ---- traffic ---- */
@@ -609,32 +562,15 @@ void swaps_stop(loader *l)
     }
 }
 
-static void tick_closed(uv_handle_t *h)
-{
-    struct ticks *t = h->data;
-
-    if (--t->open == 0)
-        free(t);
-}
-
 void swaps_init(loader *l)
 {
     l->last_swap = &l->first_swap;
-    if (l->parts->loop == NULL)
-        return; /* only to look at files */
-    l->ticks = must_alloc(sizeof *l->ticks);
-    l->ticks->open = 2;
-    must(uv_timer_init(loop_uv(l->parts->loop), &l->ticks->swap) == 0);
-    must(uv_timer_init(loop_uv(l->parts->loop), &l->ticks->leaving) == 0);
-    l->ticks->swap.data = l->ticks->leaving.data = l;
+    if (l->parts->loop != NULL) /* else only files are looked at */
+        l->ticks = ticks_new(l);
 }
 
 void swaps_done(loader *l)
 {
     must(l->first_swap == NULL);
-    if (l->ticks == NULL)
-        return;
-    l->ticks->swap.data = l->ticks->leaving.data = l->ticks;
-    uv_close((uv_handle_t *)&l->ticks->swap, tick_closed);
-    uv_close((uv_handle_t *)&l->ticks->leaving, tick_closed);
+    ticks_free(l->ticks);
 }
