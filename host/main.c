@@ -1,6 +1,8 @@
 /* main -- command line of the daemon. */
+#include "command.h"
 #include "crash.h"
 #include "node.h"
+#include "plugin_tool.h"
 #include "version.h"
 
 #include <getopt.h>
@@ -10,27 +12,38 @@ extern char **environ;
 
 static const char help[] =
     "usage: logstore-broker [OPTIONS] [CONFIG]\n"
+    "       logstore-broker plugin new|check ...   (see plugin --help)\n"
     "\n"
     "Runs a Log Store broker in the foreground until SIGTERM or Ctrl-C.\n"
     "CONFIG is a JSON file; without it $LOGSTORE_BROKER_CONFIG, then\n"
     "~/.logstore/config/default.json, then /etc/logstore-broker/config.json.\n"
     "Settings can be overridden by LOGSTORE__BROKER__... in the environment.\n"
     "\n"
+    "Of a node that runs with CONFIG, through its admin socket:\n"
+    "  swap PLUGIN [FILE]     change a plugin's build while traffic flows\n"
+    "  enable PLUGIN [FILE], disable PLUGIN, reload, plugins\n"
+    "  (logstore-broker COMMAND --help says more)\n"
+    "\n"
     "  --check          say whether the configuration is valid; start nothing\n"
     "  --dump-config    print the effective configuration, secrets masked\n"
     "  --list-plugins   print the plugins the configuration enables\n"
+    "  --safe           run without plugins from outside the plugin folder\n"
     "  --version        print versions\n"
     "  --help           print this\n"
     "\n"
     "Exit status: 0 clean stop, 1 configuration at fault, 2 usage, 3 could not\n"
     "start, 4 a plugin did not let go in time.\n";
 
-enum { RUN, CHECK = 1000, DUMP, LIST, VERSION, HELP };
+enum { RUN, CHECK = 1000, DUMP, LIST, VERSION, SAFE, HELP };
 
 static const struct option options[] = {
-    {"check", no_argument, NULL, CHECK},       {"dump-config", no_argument, NULL, DUMP},
-    {"list-plugins", no_argument, NULL, LIST}, {"version", no_argument, NULL, VERSION},
-    {"help", no_argument, NULL, HELP},         {NULL, 0, NULL, 0},
+    {"check", no_argument, NULL, CHECK},
+    {"dump-config", no_argument, NULL, DUMP},
+    {"list-plugins", no_argument, NULL, LIST},
+    {"version", no_argument, NULL, VERSION},
+    {"safe", no_argument, NULL, SAFE},
+    {"help", no_argument, NULL, HELP},
+    {NULL, 0, NULL, 0},
 };
 
 static void version_print(void)
@@ -80,6 +93,10 @@ int main(int argc, char **argv)
     sb why = SB_INIT;
     conf *c;
 
+    if (argc > 1 && strcmp(argv[1], "plugin") == 0)
+        return plugin_tool(argc - 1, argv + 1);
+    if (argc > 1 && command_is(argv[1]))
+        return command_run(argc - 1, argv + 1);
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == HELP) {
             fputs(help, stdout);
@@ -100,12 +117,12 @@ int main(int argc, char **argv)
                 argc - optind);
         return EXIT_USAGE;
     }
-    crash_watch();
+    crash_watch(NULL); /* node_run() says where to record */
     c = conf_load(optind < argc ? argv[optind] : NULL, environ, &why);
     if (c == NULL) {
         fprintf(stderr, "%s\n", why.data);
         sb_done(&why);
         return EXIT_CONFIG;
     }
-    return what == RUN ? node_run(c) : look(what, c);
+    return what == RUN || what == SAFE ? node_run(c, what == SAFE) : look(what, c);
 }

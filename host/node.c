@@ -3,23 +3,35 @@
 #include "node.h"
 
 #include "bus/bus.h"
+#include "crash.h"
 #include "eth/eth.h"
 #include "fetch/fetch.h"
 #include "http/http.h"
 #include "net/net.h"
+#include "operate.h"
+#include "own.h"
 #include "plugin/loader.h"
 #include "run/log.h"
 #include "run/metrics.h"
 #include "settings.h"
+#include "watchdog.h"
 
 #include <signal.h>
-#include <sys/resource.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #define IN_FLIGHT_BYTES    (48u << 20)
 #define IN_FLIGHT_MESSAGES 100000u
+
+/* Configurations that were in force, for as long as somebody may read them. */
+typedef struct epoch {
+    struct epoch *before;
+    conf *conf;
+    settings *settings;
+} epoch;
 
 typedef struct node {
     conf *conf;
@@ -33,120 +45,19 @@ typedef struct node {
     loader *loader;
     uint8_t key[32];
     char *data_dir;
-    settings *settings;
-    ledger ledger; /* of the host's own routes */
-    metric *process[2];
-    uv_signal_t term, interrupt;
+    settings *settings;          /* of the start */
+    epoch *epochs;               /* newest first; [loop] */
+    _Atomic(settings *) tracked; /* whose mode.trackedStreams count */
+    operate *operate;
+    own own;
+    uv_signal_t term, interrupt, hangup;
     uv_timer_t deadline;
     uint64_t stop_by_ms;
-    bool stopping, drained;
+    bool drained, safe;
+    watchdog *watchdog;
+    char *crashes; /* the record */
     int status;
 } node;
-
-/* ---- the host's own routes ---- */
-
-static void answer(broker_req *req, uint32_t status, const char *type, const sb *body)
-{
-    broker_response r = {
-        .size = sizeof r,
-        .status = status,
-        .type = type,
-        .body = {(const uint8_t *)body->data, body->len},
-    };
-
-    http_reply(req, &r);
-}
-
-static void on_metrics(void *self, broker_req *req)
-{
-    sb body = SB_INIT;
-
-    (void)self;
-    metrics_render(&body);
-    answer(req, 200, "text/plain; version=0.0.4; charset=utf-8", &body);
-    sb_done(&body);
-}
-
-static void on_healthz(void *self, broker_req *req)
-{
-    sb body = SB_INIT;
-
-    (void)self;
-    sb_puts(&body, "ok\n");
-    answer(req, 200, "text/plain; charset=utf-8", &body);
-    sb_done(&body);
-}
-
-static void on_readyz(void *self, broker_req *req)
-{
-    node *n = self;
-    sb body = SB_INIT;
-    bool ready = !n->stopping && loader_is_ready(n->loader, &body);
-
-    if (ready)
-        sb_puts(&body, "ready\n");
-    else if (n->stopping)
-        sb_puts(&body, "stopping\n");
-    answer(req, ready ? 200 : 503, "text/plain; charset=utf-8", &body);
-    sb_done(&body);
-}
-
-static void routes_add(node *n)
-{
-    static const struct {
-        const char *path;
-        uint32_t flags;
-        void (*on_req)(void *self, broker_req *req);
-    } routes[] = {
-        {"/metrics", 0, on_metrics},
-        {"/healthz", BROKER_ROUTE_PUBLIC, on_healthz},
-        {"/readyz", BROKER_ROUTE_PUBLIC, on_readyz},
-    };
-
-    for (size_t i = 0; i < COUNT_OF(routes); i++) {
-        broker_route r = {
-            .size = sizeof r,
-            .flags = routes[i].flags,
-            .method = "GET",
-            .path = routes[i].path,
-            .self = n,
-            .on_req = routes[i].on_req,
-        };
-
-        must(http_route(n->http, &n->ledger, &r) == NULL);
-    }
-}
-
-/* ---- process metrics ---- */
-
-static void process_metrics(void *arg)
-{
-    metric **m = arg;
-    struct rusage use;
-    long long pages = 0;
-    FILE *statm = fopen("/proc/self/statm", "re");
-
-    if (statm != NULL) {
-        if (fscanf(statm, "%*s %lld", &pages) == 1)
-            metric_set(m[0], (double)pages * (double)sysconf(_SC_PAGESIZE));
-        fclose(statm);
-    }
-    if (getrusage(RUSAGE_SELF, &use) == 0)
-        metric_set(m[1], (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
-                             (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6);
-}
-
-static void metrics_make(node *n)
-{
-    n->process[0] =
-        metrics_gauge("process_resident_memory_bytes", NULL, "Resident memory in bytes.");
-    n->process[1] =
-        metrics_gauge("process_cpu_seconds", NULL, "User and system CPU time spent, in seconds.");
-    metrics_on_render(process_metrics, n->process);
-    metric_set(metrics_gauge("broker_build_info", "version=\"" LOGSTORE_VERSION "\"",
-                             "Always 1; the version is a label."),
-               1);
-}
 
 /* ---- stopping ---- */
 
@@ -235,9 +146,10 @@ static void stop_begin(node *n)
 {
     unsigned timeout_ms = settings_shutdown_ms(n->settings);
 
-    if (n->stopping)
+    if (n->own.stopping)
         return;
-    n->stopping = true;
+    n->own.stopping = true;
+    operate_stop(n->operate);
     notify("STOPPING=1");
     log_info("broker", "stopping, within %u ms", timeout_ms);
     n->stop_by_ms = clock_mono_ns() / 1000000 + timeout_ms;
@@ -252,6 +164,18 @@ static void on_signal(uv_signal_t *s, int number)
     stop_begin(s->data);
 }
 
+static void on_hangup(uv_signal_t *s, int number)
+{
+    node *n = s->data;
+
+    (void)number;
+    if (n->operate == NULL)
+        return; /* still starting */
+    notify("RELOADING=1");
+    operate_reload(n->operate);
+    notify("READY=1");
+}
+
 static void signals_watch(node *n)
 {
     uv_loop_t *uv = loop_uv(n->loop);
@@ -259,7 +183,9 @@ static void signals_watch(node *n)
     signal(SIGPIPE, SIG_IGN);
     must(uv_signal_init(uv, &n->term) == 0 && uv_signal_init(uv, &n->interrupt) == 0);
     must(uv_timer_init(uv, &n->deadline) == 0);
-    n->term.data = n->interrupt.data = n->deadline.data = n;
+    must(uv_signal_init(uv, &n->hangup) == 0);
+    n->term.data = n->interrupt.data = n->hangup.data = n->deadline.data = n;
+    must(uv_signal_start(&n->hangup, on_hangup, SIGHUP) == 0);
     must(uv_signal_start(&n->term, on_signal, SIGTERM) == 0);
     must(uv_signal_start(&n->interrupt, on_signal, SIGINT) == 0);
 }
@@ -279,6 +205,48 @@ static bool http_make(node *n, sb *why)
     return true;
 }
 
+static void crash_record(node *n)
+{
+    sb path = SB_INIT;
+
+    mkdir(n->data_dir, 0700);
+    sb_printf(&path, "%s/crashes", n->data_dir);
+    n->crashes = path.data;
+    crash_watch(n->crashes);
+}
+
+/* Whether the build may not run now: it crashed the process too often. */
+static bool crashes_too_often(const node *n, const plugin *p)
+{
+    unsigned times =
+        n->crashes == NULL ? 0 : crash_count(n->crashes, plugin_build_id(p), clock_wall_ms());
+
+    if (times < CRASH_LIMIT)
+        return false;
+    log_error(
+        "loader",
+        "'%s' is left out: this build (%.12s) crashed the process %u times within ten minutes, "
+        "see '%s'. Put another build in its place, or remove that file",
+        plugin_manifest(p)->name, plugin_build_id(p), times, n->crashes);
+    return true;
+}
+
+/* Whether the file is one that a plugin folder has, and no other. */
+static bool is_installed(const node *n, const conf_plugin *wanted)
+{
+    sb file = SB_INIT;
+    const char *dir = loader_dir(n->loader);
+    size_t len = strlen(dir);
+    bool inside;
+
+    loader_file(dir, wanted, &file);
+    inside = strncmp(file.data, dir, len) == 0 && strchr(file.data + len + 1, '/') == NULL;
+    sb_done(&file);
+    if (!inside)
+        log_warn("loader", "'%s' is left out by --safe: its file is not in '%s'", wanted->key, dir);
+    return inside;
+}
+
 static bool plugins_load(node *n, sb *why)
 {
     conf_plugin *plugins;
@@ -286,10 +254,17 @@ static bool plugins_load(node *n, sb *why)
     bool ok = true;
 
     for (size_t i = 0; i < count; i++) {
+        plugin *p;
+
+        if (n->safe && !is_installed(n, &plugins[i]))
+            continue;
         if (why->len != 0 && why->data[why->len - 1] != '\n')
             sb_putc(why, '\n');
-        if (loader_load(n->loader, &plugins[i], why) == NULL)
+        p = loader_load(n->loader, &plugins[i], why);
+        if (p == NULL)
             ok = false;
+        else if (crashes_too_often(n, p))
+            loader_leave_out(p, "it crashed the process too often");
     }
     conf_plugins_free(plugins, count);
     return ok;
@@ -316,8 +291,48 @@ static void loader_make(node *n)
     n->parts.net = n->net;
     n->parts.fetcher = n->fetcher;
     n->parts.data_dir = n->data_dir;
+    settings_swap(n->settings, &n->parts.swap_prepare_ms, &n->parts.swap_pause_ms);
     n->loader = loader_new(&n->parts, dir, under_sanitizer());
     free(dir);
+}
+
+/* [any] */
+static uint32_t partitions(void *arg, broker_str stream)
+{
+    return settings_partitions(atomic_load(&((node *)arg)->tracked), stream);
+}
+
+static void adopt(void *arg, conf *fresh)
+{
+    node *n = arg;
+    epoch *e = must_alloc(sizeof *e);
+
+    *e = (epoch){n->epochs, fresh, settings_new(fresh)};
+    n->epochs = e;
+    n->parts.conf = fresh;
+    atomic_store(&n->tracked, e->settings);
+}
+
+static void operate_make(node *n)
+{
+    char *path = settings_admin_path(n->settings);
+    operate_parts parts = {.loop = n->loop,
+                           .loader = n->loader,
+                           .conf = n->conf,
+                           .admin_path = path,
+                           .adopt = adopt,
+                           .arg = n};
+
+    n->operate = operate_new(&parts);
+    free(path);
+}
+
+static watchdog *watchdog_make(node *n)
+{
+    unsigned warn_ms, abort_ms;
+
+    settings_watchdog(n->settings, &warn_ms, &abort_ms);
+    return watchdog_new(n->loop, warn_ms, abort_ms);
 }
 
 static void say_lines(const sb *why)
@@ -345,12 +360,15 @@ static void say_ready(node *n)
 
 static void node_free(node *n)
 {
+    watchdog_free(n->watchdog);
+    operate_free(n->operate);
     loader_free(n->loader);
     if (n->loop != NULL) {
         /* Handles close on the loop. */
         if (n->deadline.loop != NULL) {
             uv_close((uv_handle_t *)&n->term, NULL);
             uv_close((uv_handle_t *)&n->interrupt, NULL);
+            uv_close((uv_handle_t *)&n->hangup, NULL);
             uv_close((uv_handle_t *)&n->deadline, NULL);
         }
         pool_free(n->pool);
@@ -359,8 +377,17 @@ static void node_free(node *n)
         loop_free(n->loop);
     }
     metrics_free_all();
+    while (n->epochs != NULL) {
+        epoch *e = n->epochs;
+
+        n->epochs = e->before;
+        settings_free(e->settings);
+        conf_free(e->conf);
+        free(e);
+    }
     settings_free(n->settings);
     free(n->data_dir);
+    free(n->crashes);
     explicit_bzero(n->key, sizeof n->key);
     conf_free(n->conf);
     free(n);
@@ -371,28 +398,28 @@ static node *node_new(conf *c)
     node *n = must_alloc(sizeof *n);
 
     n->conf = c;
-    n->settings = settings_new(c);
-    n->ledger.name = "host";
-    n->ledger.build = LOGSTORE_VERSION;
+    n->settings = n->tracked = settings_new(c);
     n->data_dir = settings_data_dir();
     return n;
 }
 
-int node_run(conf *c)
+int node_run(conf *c, bool safe)
 {
     node *n = node_new(c);
     bus_options options = {
         .max_bytes = IN_FLIGHT_BYTES,
         .max_messages = IN_FLIGHT_MESSAGES,
-        .partitions = settings_partitions,
-        .partitions_arg = n->settings,
+        .partitions = partitions,
+        .partitions_arg = n,
     };
     char address[43] = "none";
     uint8_t pub[64], raw_address[20];
     sb why = SB_INIT;
     int found, status = EXIT_CONFIG;
 
+    n->safe = safe;
     settings_log(n->settings);
+    crash_record(n);
     n->loop = loop_new();
     signals_watch(n);
     found = conf_private_key(c, n->key, &why);
@@ -412,9 +439,8 @@ int node_run(conf *c)
     status = EXIT_START;
     if (!http_make(n, &why))
         goto fail;
-    routes_add(n);
-    metrics_make(n);
     loader_make(n);
+    own_begin(&n->own, n->http, n->loader);
     log_info("broker", "logstore-broker %s, configuration '%s', address %s", LOGSTORE_VERSION,
              conf_name(c), address);
     if (!plugins_load(n, &why)) {
@@ -423,6 +449,8 @@ int node_run(conf *c)
     }
     if (!loader_start(n->loader, &why))
         goto fail;
+    operate_make(n);
+    n->watchdog = watchdog_make(n);
     http_open(n->http);
     say_ready(n);
     loop_run(n->loop);
@@ -456,6 +484,40 @@ bool node_check(conf *c, sb *why)
     ok = settings_policy(n->settings, &p, why);
     ok = conf_private_key(c, n->key, why) >= 0 && ok;
     ok = plugins_load(n, why) && ok;
+    n->conf = NULL; /* the caller's */
+    node_free(n);
+    return ok;
+}
+
+bool node_try(conf *c, const char *name, const char *file, sb *said)
+{
+    node *n = node_new(c);
+    conf_plugin wanted = {0};
+    sb why = SB_INIT;
+    bool ok = true;
+
+    n->loop = loop_new();
+    n->pool = pool_new(n->loop, 1);
+    if (conf_private_key(c, n->key, &why) > 0)
+        n->parts.key = n->key;
+    sb_clear(&why);
+    loader_make(n);
+    if (!conf_plugin_of(c, name, &wanted)) {
+        sb_printf(said, "the configuration has no plugin '%s'; name it as in 'plugins'", name);
+        ok = false;
+    } else {
+        if (file != NULL) {
+            free(wanted.module);
+            wanted.module = must_strdup(file);
+        }
+        ok = loader_try(n->loader, &wanted, &why);
+        if (ok)
+            sb_printf(said, "'%s' would be accepted: %s", name, why.data);
+        else
+            sb_append(said, why.data, why.len);
+    }
+    conf_plugin_done(&wanted);
+    sb_done(&why);
     n->conf = NULL; /* the caller's */
     node_free(n);
     return ok;

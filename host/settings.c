@@ -221,6 +221,32 @@ char *settings_data_dir(void)
     return dir.data;
 }
 
+void settings_watchdog(const settings *s, unsigned *warn_ms, unsigned *abort_ms)
+{
+    *warn_ms = number_at(s, "watchdog.warnMs", 250);
+    *abort_ms = number_at(s, "watchdog.abortMs", 120000);
+}
+
+void settings_swap(const settings *s, unsigned *prepare_ms, unsigned *pause_ms)
+{
+    *prepare_ms = number_at(s, "swap.prepareMs", 30000);
+    *pause_ms = number_at(s, "swap.pauseMs", 5000);
+}
+
+char *settings_admin_path(const settings *s)
+{
+    const char *wanted = text_at(s, "admin.socket");
+    char *dir;
+    sb path = SB_INIT;
+
+    if (wanted != NULL)
+        return must_strdup(wanted);
+    dir = settings_data_dir();
+    sb_printf(&path, "%s/admin.sock", dir);
+    free(dir);
+    return path.data;
+}
+
 uint32_t settings_partitions(void *arg, broker_str stream)
 {
     const settings *s = arg;

@@ -26,6 +26,12 @@ char *settings_plugin_dir(const settings *s);
 /* $STATE_DIRECTORY under systemd, else ~/.logstore. The caller frees. */
 char *settings_data_dir(void);
 
+void settings_watchdog(const settings *s, unsigned *warn_ms, unsigned *abort_ms);
+void settings_swap(const settings *s, unsigned *prepare_ms, unsigned *pause_ms);
+
+/* admin.socket, or admin.sock in the data directory. The caller frees. */
+char *settings_admin_path(const settings *s);
+
 /* Partitions of a stream according to mode.trackedStreams, 0: not known; in the form of
  * bus_options.partitions, arg is the settings. */
 uint32_t settings_partitions(void *arg, broker_str stream);

@@ -101,6 +101,20 @@ broker_rc bus_on_room(bus *b, ledger *owner, void (*room)(void *arg), void *arg)
     return BROKER_OK;
 }
 
+void rooms_forget(bus *b, const ledger *owner)
+{
+    for (room_call **at = &b->rooms; *at != NULL;) {
+        room_call *r = *at;
+
+        if (r->owner == owner) {
+            *at = r->next;
+            free(r);
+        } else {
+            at = &r->next;
+        }
+    }
+}
+
 static void batch_freed(msg_batch *batch)
 {
     bus *b = batch->owner;
@@ -482,24 +496,19 @@ void bus_forget(bus *b, const ledger *owner)
 {
     for (broker_sub *s = b->subs, *next; s != NULL; s = next) {
         next = s->next;
-        if (s->owner == owner)
-            bus_unsubscribe(s);
+        if (s->owner != owner)
+            continue;
+        s->parked = false;
+        bus_unsubscribe(s);
     }
     for (carrier *c = b->carriers, *next; c != NULL; c = next) {
         next = c->next;
-        if (c->owner == owner)
-            bus_detach(b, c->origin);
+        if (c->owner != owner)
+            continue;
+        c->parked = false;
+        bus_detach(b, c->origin);
     }
-    for (room_call **at = &b->rooms; *at != NULL;) {
-        room_call *r = *at;
-
-        if (r->owner == owner) {
-            *at = r->next;
-            free(r);
-        } else {
-            at = &r->next;
-        }
-    }
+    rooms_forget(b, owner);
 }
 
 uint32_t bus_partitions(bus *b, broker_str stream)

@@ -51,4 +51,16 @@ void bus_detach(bus *b, uint64_t origin);
 /* Drop everything the owner registered: subscriptions, carriers, room calls. */
 void bus_forget(bus *b, const ledger *owner);
 
+/* ---- Across a swap: the successor is the build whose ledger has the same name ----
+ *
+ * park -> (the old build lets go: vacate) -> the successor subscribes and attaches again
+ * -> go_on. What is parked gathers messages and calls nobody. A swap that is given up
+ * goes from park to go_on. */
+void bus_park(bus *b, const ledger *owner);
+/* The owner's subscriptions and carriers wait, in the name of keeper, for the next build of
+ * the name; to unsubscribe or detach what is parked does the same. keeper stays until go_on. */
+void bus_vacate(bus *b, const ledger *owner, ledger *keeper);
+/* Deliver what has gathered; what nobody took over is dropped. */
+void bus_go_on(bus *b, const char *name);
+
 #endif

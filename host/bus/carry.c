@@ -3,7 +3,7 @@
 
 static void tell(carrier *c, broker_str stream, uint32_t partition, int32_t on)
 {
-    if (c->calls->on_interest != NULL)
+    if (c->calls->on_interest != NULL && !c->vacant)
         CROSS(c->owner, "on_interest",
               c->calls->on_interest(c->calls->self, stream, partition, on));
 }
@@ -56,16 +56,49 @@ void carry_interest(bus *b, const topic_entry *e, bool on)
         interest_change(b, stream, p, on);
 }
 
-broker_rc bus_attach(bus *b, ledger *owner, const broker_carrier *calls, uint64_t *origin)
+static void interests_tell(bus *b, carrier *c)
 {
-    carrier *c = must_alloc(sizeof *c);
-
-    *c = (carrier){b->carriers, owner, calls, b->next_origin++};
-    b->carriers = c;
-    *origin = c->origin;
     for (const interest *i = b->interests; i != NULL; i = i->next)
         tell(c, (broker_str){i->stream, i->stream_len}, i->partition, 1);
+}
+
+broker_rc bus_attach(bus *b, ledger *owner, const broker_carrier *calls, uint64_t *origin)
+{
+    carrier *c;
+
+    for (c = b->carriers; c != NULL; c = c->next)
+        if (c->vacant && strcmp(c->owner->name, owner->name) == 0)
+            break;
+    if (c == NULL) {
+        c = must_alloc(sizeof *c);
+        *c = (carrier){.next = b->carriers, .origin = b->next_origin++};
+        b->carriers = c;
+    }
+    c->owner = owner;
+    c->calls = calls;
+    c->vacant = false;
+    *origin = c->origin;
+    interests_tell(b, c);
     return BROKER_OK;
+}
+
+static void kept_drop(carrier *c)
+{
+    for (size_t i = 0; i < c->n_kept; i++)
+        msg_release(c->kept[i]);
+    free(c->kept);
+    c->kept = NULL;
+    c->n_kept = 0;
+}
+
+static void keep(carrier *c, const broker_msg *const *msgs, size_t n)
+{
+    if (c->kept == NULL)
+        c->kept = must_alloc(CARRIER_KEPT_MAX * sizeof *c->kept);
+    for (size_t i = 0; i < n && c->n_kept < CARRIER_KEPT_MAX; i++) {
+        msg_retain(msgs[i]);
+        c->kept[c->n_kept++] = msgs[i];
+    }
 }
 
 void bus_detach(bus *b, uint64_t origin)
@@ -75,7 +108,12 @@ void bus_detach(bus *b, uint64_t origin)
 
         if (c->origin != origin)
             continue;
+        if (c->parked) {
+            c->vacant = true;
+            return;
+        }
         *at = c->next;
+        kept_drop(c);
         free(c);
         return;
     }
@@ -95,7 +133,44 @@ void carry_batch(bus *b, msg_batch *batch)
             if (m->carry && !m->joined && m->outcome == 0 && m->m.origin != c->origin)
                 out[n++] = &m->m;
         }
-        if (n != 0)
+        if (n != 0 && c->parked)
+            keep(c, out, n);
+        else if (n != 0)
             CROSS(c->owner, "on_outgoing", c->calls->on_outgoing(c->calls->self, out, n));
+    }
+}
+
+/* ---- across a swap ---- */
+
+void carry_park(bus *b, const ledger *owner)
+{
+    for (carrier *c = b->carriers; c != NULL; c = c->next)
+        c->parked |= c->owner == owner;
+}
+
+void carry_vacate(bus *b, const ledger *owner, ledger *keeper)
+{
+    for (carrier *c = b->carriers; c != NULL; c = c->next)
+        if (c->owner == owner) {
+            c->parked = c->vacant = true;
+            c->owner = keeper;
+        }
+}
+
+void carry_go_on(bus *b, const char *name)
+{
+    for (carrier *c = b->carriers, *next; c != NULL; c = next) {
+        next = c->next;
+        if (!c->parked || strcmp(c->owner->name, name) != 0)
+            continue;
+        c->parked = false;
+        if (c->vacant) {
+            bus_detach(b, c->origin);
+            continue;
+        }
+        if (c->n_kept != 0)
+            CROSS(c->owner, "on_outgoing",
+                  c->calls->on_outgoing(c->calls->self, c->kept, c->n_kept));
+        kept_drop(c);
     }
 }

@@ -1,6 +1,8 @@
 /* deliver -- subscriptions: their queues, what they take, what they settle. */
 #include "bus/parts.h"
 
+#include "streamr/streamr.h"
+
 /* Settled messages on their way to the loop. */
 typedef struct settlement {
     loop_call call;
@@ -85,7 +87,7 @@ static void queue_drop(broker_sub *s);
 static void sub_flush(broker_sub *s)
 {
     s->busy = true;
-    while (!s->paused && !s->dead && s->head < s->len) {
+    while (!s->paused && !s->dead && !s->parked && s->head < s->len) {
         size_t n = s->len - s->head, taken = 0;
         /* The queue may grow, and move, while the subscriber runs. */
         size_t from = s->head;
@@ -143,12 +145,37 @@ void bus_resume(broker_sub *s)
         loop_post(s->bus->loop, &s->resume);
 }
 
+/* The subscription that the build before had to the same, or NULL. */
+static broker_sub *vacant_of(const bus *b, const ledger *owner, const broker_subscription *want)
+{
+    sb id = SB_INIT;
+    broker_sub *s;
+
+    streamr_stream_id_normalise(want->stream.ptr, want->stream.len, &id);
+    for (s = b->subs; s != NULL; s = s->next)
+        if (s->vacant && strcmp(s->owner->name, owner->name) == 0 && s->flags == want->flags &&
+            s->topic.partition == want->partition && s->topic.pattern_len == id.len &&
+            memcmp(s->topic.pattern, id.data, id.len) == 0)
+            break;
+    sb_done(&id);
+    return s;
+}
+
 broker_rc bus_subscribe(bus *b, ledger *owner, const broker_subscription *want, broker_sub **out)
 {
     broker_sub *s;
 
     if (want->stream.len == 0 || want->on_msgs == NULL)
         return BROKER_EINVAL;
+    s = vacant_of(b, owner, want);
+    if (s != NULL) {
+        s->owner = owner;
+        s->on_msgs = want->on_msgs;
+        s->self = want->self;
+        s->vacant = s->paused = false;
+        *out = s;
+        return BROKER_OK;
+    }
     s = must_alloc(sizeof *s);
     s->bus = b;
     s->owner = owner;
@@ -196,6 +223,10 @@ void bus_unsubscribe(broker_sub *s)
 
     if (s->dead)
         return;
+    if (s->parked) {
+        s->vacant = true;
+        return;
+    }
     while (*at != s) {
         must(*at != NULL);
         at = &(*at)->next;
@@ -254,4 +285,39 @@ void bus_settle(broker_sub *sub, const broker_msg *const *msgs, const broker_out
         st->items[i].reason = last_at;
     }
     loop_post(sub->bus->loop, &st->call);
+}
+
+/* ---- across a swap ---- */
+
+void bus_park(bus *b, const ledger *owner)
+{
+    for (broker_sub *s = b->subs; s != NULL; s = s->next)
+        s->parked |= s->owner == owner;
+    carry_park(b, owner);
+}
+
+void bus_vacate(bus *b, const ledger *owner, ledger *keeper)
+{
+    for (broker_sub *s = b->subs; s != NULL; s = s->next)
+        if (s->owner == owner) {
+            s->parked = s->vacant = true;
+            s->owner = keeper;
+        }
+    carry_vacate(b, owner, keeper);
+    rooms_forget(b, owner);
+}
+
+void bus_go_on(bus *b, const char *name)
+{
+    for (broker_sub *s = b->subs, *next; s != NULL; s = next) {
+        next = s->next;
+        if (!s->parked || strcmp(s->owner->name, name) != 0)
+            continue;
+        s->parked = false;
+        if (s->vacant)
+            bus_unsubscribe(s);
+        else
+            bus_resume(s);
+    }
+    carry_go_on(b, name);
 }

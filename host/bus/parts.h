@@ -35,6 +35,8 @@ struct broker_sub {
     size_t head, len, cap;
     size_t unsettled; /* taken and not settled */
     bool paused, dirty, busy, dead;
+    bool parked; /* a swap is on: nobody is called */
+    bool vacant; /* parked, and its build is gone; the next one takes it over */
     loop_call resume;
     atomic_bool resume_posted;
 };
@@ -44,7 +46,13 @@ typedef struct carrier {
     ledger *owner;
     const broker_carrier *calls;
     uint64_t origin;
+    bool parked, vacant;     /* as of a subscription */
+    const broker_msg **kept; /* what a parked one shall carry, retained */
+    size_t n_kept;
 } carrier;
+
+/* What a carrier keeps while it is parked; more is dropped, as on a network. */
+#define CARRIER_KEPT_MAX 16384u
 
 /* A stream part somebody here wants, for the transports. */
 typedef struct interest {
@@ -102,6 +110,7 @@ void bus_append(bus *b, msg_batch *batch, void (*run)(job *j));
 void msg_finish(bus *b, msg *m, int32_t outcome, const char *reason);
 /* Count what a batch holds until it is freed. */
 void bus_account(bus *b, msg_batch *batch, size_t bytes);
+void rooms_forget(bus *b, const ledger *owner);
 /* Call the ticket's owner and free it, when nothing is left. */
 void ticket_end(ticket *t, const broker_msg *published);
 
@@ -112,6 +121,9 @@ void deliver_flush(bus *b);   /* call the subscribers */
 /* carry.c */
 void carry_batch(bus *b, msg_batch *batch);
 void carry_interest(bus *b, const topic_entry *e, bool on);
+void carry_park(bus *b, const ledger *owner);
+void carry_vacate(bus *b, const ledger *owner, ledger *keeper);
+void carry_go_on(bus *b, const char *name);
 
 /* publish.c */
 void publish_init(bus *b);

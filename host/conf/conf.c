@@ -11,10 +11,11 @@
 extern const char conf_schema[];
 
 /* Keys of a plugin's section that are the host's. */
-static const char *const host_keys[] = {"module", "enabled", "apiAuthentication"};
+static const char *const host_keys[] = {"module", "enabled", "watch", "apiAuthentication"};
 
 struct conf {
     json_doc *doc;
+    bool from_file;
     sb touched; /* "pointer\tVARIABLE\n" of what the environment set */
 };
 
@@ -144,6 +145,7 @@ conf *conf_load(const char *file, char *const *envp, sb *why)
                             text != NULL ? len : 2, why);
     if (c->doc == NULL)
         goto fail;
+    c->from_file = path != NULL;
     if (!json_is_object(json_doc_root(c->doc))) {
         say(c, "", "must be object", NULL, why);
         goto fail;
@@ -180,6 +182,30 @@ json_t *conf_root(conf *c)
     return json_doc_root(c->doc);
 }
 
+const char *conf_file(const conf *c)
+{
+    return c->from_file ? json_doc_name(c->doc) : NULL;
+}
+
+bool conf_plugin_of(conf *c, const char *key, conf_plugin *out)
+{
+    json_t *section = json_at(conf_root(c), "plugins");
+    const char *module;
+
+    section = json_object_get(section, key);
+    if (section == NULL)
+        return false;
+    module = json_string_value(json_object_get(section, "module"));
+    *out = (conf_plugin){must_strdup(key), module != NULL ? must_strdup(module) : NULL, section};
+    return true;
+}
+
+void conf_plugin_done(conf_plugin *plugin)
+{
+    free(plugin->key);
+    free(plugin->module);
+}
+
 size_t conf_plugins(conf *c, conf_plugin **out)
 {
     json_t *plugins = json_object_get(conf_root(c), "plugins"), *section;
@@ -189,22 +215,16 @@ size_t conf_plugins(conf *c, conf_plugin **out)
     *out = must_alloc((json_object_size(plugins) + 1) * sizeof **out);
     json_object_foreach(plugins, key, section)
     {
-        const char *module = json_string_value(json_object_get(section, "module"));
-
-        if (json_is_false(json_object_get(section, "enabled")))
-            continue;
-        (*out)[n++] =
-            (conf_plugin){must_strdup(key), module != NULL ? must_strdup(module) : NULL, section};
+        if (!json_is_false(json_object_get(section, "enabled")))
+            conf_plugin_of(c, key, &(*out)[n++]);
     }
     return n;
 }
 
 void conf_plugins_free(conf_plugin *plugins, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        free(plugins[i].key);
-        free(plugins[i].module);
-    }
+    for (size_t i = 0; i < n; i++)
+        conf_plugin_done(&plugins[i]);
     free(plugins);
 }
 

@@ -19,6 +19,8 @@ void conf_free(conf *c);
 
 /* The file that was read, or "(defaults)". */
 const char *conf_name(const conf *c);
+/* The same for conf_load(): NULL when none was read. */
+const char *conf_file(const conf *c);
 json_t *conf_root(conf *c); /* borrowed */
 
 /* The plugins to load, in the order of the file. enabled: false ones are left out. */
@@ -29,6 +31,10 @@ typedef struct conf_plugin {
 } conf_plugin;
 size_t conf_plugins(conf *c, conf_plugin **out); /* free with conf_plugins_free */
 void conf_plugins_free(conf_plugin *plugins, size_t n);
+/* The plugin with that key, enabled or not; end it with conf_plugin_done(). False: the
+ * configuration has none. */
+bool conf_plugin_of(conf *c, const char *key, conf_plugin *out);
+void conf_plugin_done(conf_plugin *plugin);
 
 /* Check a plugin's section against its own schema text and fill in defaults. False:
  * problems in *why, in the form of conf_load. schema NULL: no settings are taken. */

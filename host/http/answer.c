@@ -60,7 +60,8 @@ static void close_run(job *j)
 {
     broker_req *r = CONTAINER_OF(j, broker_req, job);
 
-    CROSS(r->owner, "close", r->stream.close(r->stream.self));
+    if (r->owner != NULL) /* else it was saved, and closed by the build that had it */
+        CROSS(r->owner, "close", r->stream.close(r->stream.self));
 }
 
 static void close_done(job *j)
@@ -116,7 +117,11 @@ static void pull_done(job *j)
         r->ready = r->making;
     else if (r->rc == BROKER_AGAIN && !atomic_exchange(&r->woken, false))
         r->waiting = true;
+    if ((r->over || r->cut) && r->has_intake && !r->body_told)
+        req_abort(r, 0); /* what is left of the body nobody wants any more */
     stream_step(r);
+    if (r->over && r->conn != NULL)
+        conn_run(r->conn);
 }
 
 static void part_written(conn *c)
@@ -157,7 +162,7 @@ static void part_send(broker_req *r)
 
 static void stream_step(broker_req *r)
 {
-    if (r->pulling || r->closing)
+    if (!r->answered || r->pulling || r->closing || r->saving)
         return;
     if (r->conn == NULL || r->cut) {
         if (r->conn != NULL) {
@@ -179,12 +184,17 @@ static void stream_step(broker_req *r)
             stream_close(r);
         return;
     }
-    if (r->ready < 0 && !r->waiting) {
+    if (r->ready < 0 && !r->waiting && !r->held) {
         r->pulling = true;
         r->job.run = pull_run;
         r->job.done = pull_done;
         pool_submit(r->server->pool, &r->job);
     }
+}
+
+void answer_go_on(broker_req *r)
+{
+    stream_step(r);
 }
 
 void answer_left(broker_req *r)
@@ -237,6 +247,8 @@ static void answered(broker_req *r)
     unsigned class = r->status / 100;
 
     r->answered = true;
+    if (r->begun)
+        return; /* counted before */
     if (class < COUNT_OF(r->server->requests))
         metric_add(r->server->requests[class], 1);
     metric_observe(r->server->seconds, (double)(clock_mono_ns() - r->started_ns) / 1e9);
@@ -276,8 +288,12 @@ static void answer_on_loop(loop_call *call)
 {
     broker_req *r = CONTAINER_OF(call, broker_req, call_answer);
     conn *c = r->conn;
+    bool beside; /* the body is read on beside the answer */
 
     answered(r);
+    beside = req_wants_body(r) && !r->body_told;
+    if (!r->streaming && r->owner != NULL)
+        req_disown(r); /* what is left to do is ours */
     if (c == NULL) {
         if (r->streaming)
             stream_step(r);
@@ -285,22 +301,32 @@ static void answer_on_loop(loop_call *call)
             req_free(r);
         return;
     }
-    if (!body_is_over(&r->body) && r->keep) {
+    if (r->begun && !r->streaming) {
+        /* Nothing but the rest of what was begun can follow: it is cut. */
+        c->req = NULL;
+        r->conn = NULL;
+        conn_close(c);
+        req_free(r);
+        return;
+    }
+    if (!body_is_over(&r->body) && r->keep && !beside) {
         r->keep = false; /* what is left of the body is not worth reading */
-        close_say(&r->answer);
+        if (!r->begun)
+            close_say(&r->answer);
     }
     if (!r->streaming) {
         reply_send(r);
         return;
     }
-    c->state = CONN_ANSWER;
-    r->writing = true;
-    {
+    if (!beside)
+        c->state = CONN_ANSWER;
+    if (!r->begun) {
         size_t len = r->answer.len;
         char *bytes;
 
         TAKE(bytes, r->answer.data);
         r->answer = (sb)SB_INIT;
+        r->writing = true;
         conn_write(c, bytes, len, part_written, bytes);
     }
     stream_step(r);
@@ -311,6 +337,8 @@ void http_reply(broker_req *r, const broker_response *response)
     static const char too_large[] = "{\"error\":\"the body is larger than this path takes\"}";
     broker_response instead = {0};
 
+    if (r->answered)
+        return;
     memcpy(&instead, response, response->size < sizeof instead ? response->size : sizeof instead);
     if (r->verdict != 0)
         instead.status = r->verdict;
@@ -331,7 +359,7 @@ void http_reply(broker_req *r, const broker_response *response)
     loop_post(r->server->loop, &r->call_answer);
 }
 
-void http_stream(broker_req *r, const broker_response *response, const broker_body *body)
+static void stream_head_make(broker_req *r, const broker_response *response)
 {
     head_make(r, response, &r->answer);
     if (r->head.minor == 0)
@@ -342,7 +370,14 @@ void http_stream(broker_req *r, const broker_response *response, const broker_bo
         sb_puts(&r->answer, "Connection: close\r\n");
     sb_puts(&r->answer, "\r\n");
     r->status = response->status;
-    r->stream = *body;
+}
+
+void http_stream(broker_req *r, const broker_response *response, const broker_body *body)
+{
+    if (!r->begun)
+        stream_head_make(r, response);
+    memset(&r->stream, 0, sizeof r->stream);
+    memcpy(&r->stream, body, body->size < sizeof r->stream ? body->size : sizeof r->stream);
     r->streaming = true;
     r->over = r->head_only;
     loop_post(r->server->loop, &r->call_answer);

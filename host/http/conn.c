@@ -23,6 +23,11 @@ void conn_touch(conn *c, unsigned timeout_ms)
     c->deadline_ms = now_ms(c->server) + timeout_ms;
 }
 
+static void write_touch(conn *c)
+{
+    c->write_deadline_ms = now_ms(c->server) + c->server->idle_timeout_ms;
+}
+
 static void block_drop(conn *c)
 {
     buf_release(c->in);
@@ -100,7 +105,7 @@ static void on_written(void *arg, bool ok)
     conn *c = w->conn;
 
     if (ok) {
-        conn_touch(c, c->server->idle_timeout_ms);
+        write_touch(c);
         if (w->written != NULL)
             w->written(c);
     } else {
@@ -117,7 +122,7 @@ void conn_write(conn *c, void *bytes, size_t len, void (*written)(conn *c), void
     w->conn = c;
     w->written = written;
     w->owned = owned;
-    conn_touch(c, c->server->idle_timeout_ms);
+    write_touch(c);
     if (!wire_write(c->wire, bytes, len, on_written, w)) {
         free(owned);
         free(w);
@@ -213,7 +218,7 @@ static void body_tell(broker_req *r, broker_bytes piece, bool last)
 {
     if (last)
         r->body_told = true;
-    if (r->has_intake && (piece.len != 0 || last))
+    if (req_wants_body(r) && (piece.len != 0 || last))
         CROSS(r->owner, "on_body",
               r->intake.on_body(r->intake.self, r, r->conn->in, piece, last ? 1 : 0));
 }
@@ -223,19 +228,10 @@ static bool too_large(const broker_req *r)
     return !r->endless && r->body_bytes > r->max_body;
 }
 
-/* Nobody wants the rest of the body; it is read and thrown away until the answer is out. */
-static bool discarding(const broker_req *r)
+/* Its plugin wants no more of the body now, or there is none. */
+static bool is_stopped(const broker_req *r)
 {
-    return !r->has_intake || r->answered;
-}
-
-/* The handler hears, once, that its body ends here. verdict: see broker_req. */
-static void body_abort(broker_req *r, unsigned verdict)
-{
-    r->verdict = verdict;
-    r->keep = false;
-    r->has_intake = false;
-    CROSS(r->owner, "on_abort", r->intake.on_abort(r->intake.self, r));
+    return r->waits != WAITS_NOT || r->held || (r->paused && req_wants_body(r));
 }
 
 static bool body_step(conn *c)
@@ -244,7 +240,7 @@ static bool body_step(conn *c)
     size_t used, n;
     broker_bytes piece;
 
-    if (r->paused && !discarding(r))
+    if (is_stopped(r))
         return false;
     if (body_is_over(&r->body)) {
         if (c->in == NULL)
@@ -260,23 +256,23 @@ static bool body_step(conn *c)
         return false;
     if (!body_read(&r->body, c->in->bytes + c->start, c->len - c->start, &used, &n)) {
         c->ending = true; /* where the next request would begin nobody can say */
-        if (discarding(r)) {
+        if (!req_wants_body(r)) {
             conn_close(c);
             return false;
         }
         body_none(&r->body);
-        body_abort(r, 0);
+        req_abort(r, 0);
         return !c->closing;
     }
     piece = (broker_bytes){c->in->bytes + c->start + used - n, n};
     c->start += used;
     r->body_bytes += n;
     conn_touch(c, c->server->body_timeout_ms);
-    if (too_large(r) && !discarding(r)) {
-        body_abort(r, 413);
+    if (too_large(r) && req_wants_body(r)) {
+        req_abort(r, 413);
         return !c->closing;
     }
-    if (!discarding(r))
+    if (req_wants_body(r))
         body_tell(r, piece, body_is_over(&r->body));
     return !c->closing;
 }
@@ -308,8 +304,7 @@ void conn_run(conn *c)
     if (c->start == c->len && c->in != NULL && c->state != CONN_BODY)
         block_drop(c);
     /* Pipelined requests wait in the socket once the block is full. */
-    reading_set(c, (c->state == CONN_BODY && !(c->req->paused && !discarding(c->req))) ||
-                       (c->state == CONN_HEAD) ||
+    reading_set(c, (c->state == CONN_BODY && !is_stopped(c->req)) || (c->state == CONN_HEAD) ||
                        (c->state == CONN_ANSWER && c->len - c->start < IDLE_BLOCK));
     if (c->eof && c->state != CONN_ANSWER)
         conn_close(c); /* nothing more can come, and something is missing */
@@ -342,16 +337,29 @@ static void on_got(void *owner, ssize_t n)
     conn_run(c);
 }
 
-void conn_late(conn *c)
+static void late(conn *c)
 {
     if (c->state == CONN_HEAD && c->start < c->len && wire_is_up(c->wire)) {
         refuse(c, 408, "the request head did not arrive in time");
-    } else if (c->state == CONN_BODY && !discarding(c->req)) {
+    } else if (c->state == CONN_BODY && req_wants_body(c->req)) {
         conn_touch(c, c->server->idle_timeout_ms);
-        body_abort(c->req, 408);
+        req_abort(c->req, 408);
     } else {
         conn_close(c);
     }
+}
+
+void conn_check(conn *c, uint64_t now)
+{
+    const broker_req *r = c->req;
+    /* The node's own work has no deadline; its client's silence has, in both directions. */
+    bool reads = c->state != CONN_ANSWER && !(c->state == CONN_BODY && is_stopped(r));
+    bool writes = r != NULL && r->answered && (r->writing || !r->streaming);
+
+    if (writes && now >= c->write_deadline_ms)
+        conn_close(c);
+    else if (reads && now >= c->deadline_ms)
+        late(c);
 }
 
 void conn_accept(http_server *s)

@@ -55,6 +55,28 @@ const char *http_route(http_server *s, ledger *owner, const broker_route *route)
 /* Forget the routes of owner; its open requests run on. */
 void http_unroute(http_server *s, const ledger *owner);
 
+/* ---- across a swap (handover.c); the successor's ledger has the same name ----
+ *
+ * hold -> park -> (the old build lets go: vacate) -> the successor adds its routes, which take
+ * the places of the old ones -> go_on. A swap that is given up goes from hold or park to
+ * go_on. hold, park and end are called again until they are true. */
+
+/* New requests with a body wait, bodies being read are saved. True: nothing of the owner is
+ * open but answers that park can save. */
+bool http_hold(http_server *s, const ledger *owner);
+/* All new requests wait, streamed answers are saved. True: nothing of the owner is open. */
+bool http_park(http_server *s, const ledger *owner);
+/* The owner's routes are no more, as long as go_on does not open them again. True: nothing of
+ * it is open. */
+bool http_end(http_server *s, const ledger *owner);
+/* Close the connections of the owner's open requests. */
+void http_cut(http_server *s, const ledger *owner);
+/* The owner's routes are kept, in the name of keeper, for the next build of the name; keeper
+ * stays until go_on. */
+void http_vacate(http_server *s, const ledger *owner, ledger *keeper);
+/* What waits or was saved goes on with the routes there are now; vacant ones are removed. */
+void http_go_on(http_server *s, const char *name);
+
 /* ---- the request, as in `broker_http` ---- */
 broker_str http_method(broker_req *req);
 broker_str http_target(broker_req *req);

@@ -24,6 +24,20 @@ typedef struct part {
 #define CHUNK_HEAD 10u
 #define CHUNK_TAIL 7u
 
+/* What a request waits for while the build that serves it is swapped. */
+typedef enum waits {
+    WAITS_NOT,
+    WAITS_START,  /* a handler                     */
+    WAITS_INTAKE, /* who reads on                  */
+    WAITS_ANSWER, /* who makes the rest of the answer */
+} waits;
+
+/* What a plugin saves of a request. */
+typedef struct saver {
+    broker_writer w; /* first */
+    sb bytes;
+} saver;
+
 struct broker_req {
     http_server *server;
     conn *conn; /* NULL: the client has left */
@@ -56,11 +70,17 @@ struct broker_req {
     int making; /* the part that pull() fills */
     int ready;  /* a part that waits for the socket, or -1 */
     bool writing;
+
+    waits waits;
+    bool held;   /* nothing more of it is given to the plugin */
+    bool saving; /* on a worker */
+    bool begun;  /* its answer: another build sent the head, and maybe more */
+    saver saved;
 };
 
 typedef enum conn_state {
     CONN_HEAD,
-    CONN_BODY,
+    CONN_BODY, /* a streamed answer may be on its way already */
     CONN_ANSWER,
     CONN_LINGER, /* answered before the body was over: the rest is read and thrown away */
 } conn_state;
@@ -76,7 +96,8 @@ struct conn {
     bool closing, ending, running, eof;
     bool began; /* something of the next head is there */
     size_t lingered;
-    uint64_t deadline_ms;
+    uint64_t deadline_ms;       /* for what the client has to send */
+    uint64_t write_deadline_ms; /* for what it has to take */
 };
 
 struct http_server {
@@ -111,18 +132,30 @@ void conn_touch(conn *c, unsigned timeout_ms);
 void conn_run(conn *c); /* look at what has been read */
 /* Its wire, and what was read, go to req->take(); the connection is over. */
 void conn_give(conn *c);
-void conn_late(conn *c); /* its deadline is over: end it, with 408 when that helps */
+/* End it when a deadline is over, with 408 when that helps. */
+void conn_check(conn *c, uint64_t now);
 
 /* request.c */
 broker_req *req_new(conn *c, const char *text, size_t len);
 void req_free(broker_req *r);
 void req_left(broker_req *r); /* the client is gone */
+/* Its handler still wants the body; else that is read and thrown away until the answer is out. */
+bool req_wants_body(const broker_req *r);
+/* The handler hears, once, that its body ends here. verdict: see broker_req. */
+void req_abort(broker_req *r, unsigned verdict);
 void req_refuse(broker_req *r, unsigned status, const char *why);
 /* Check and hand to its route. */
 void req_dispatch(broker_req *r);
+/* The route it goes to, or NULL; the caller ends the match. */
+const route *req_route(broker_req *r, route_match *match);
+/* It is the route's plugin's from now on. */
+void req_own(broker_req *r, const route *to);
+/* Its plugin has nothing to do with it any more. */
+void req_disown(broker_req *r);
 
 /* answer.c */
 void answer_init(broker_req *r);
+void answer_go_on(broker_req *r);
 void answer_left(broker_req *r);
 
 /* server.c */

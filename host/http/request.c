@@ -25,7 +25,7 @@ void req_free(broker_req *r)
 
     must(r->conn == NULL);
     if (r->owner != NULL)
-        atomic_fetch_sub(&r->owner->requests, 1);
+        req_disown(r);
     route_match_done(&r->match);
     for (size_t i = 0; i < r->n_query; i++) {
         free(r->query_names[i]);
@@ -38,6 +38,7 @@ void req_free(broker_req *r)
     sb_done(&r->user);
     sb_done(&r->peer);
     sb_done(&r->answer);
+    sb_done(&r->saved.bytes);
     free(r->parts[0].bytes);
     free(r->parts[1].bytes);
     free(r);
@@ -47,15 +48,28 @@ void req_free(broker_req *r)
 void req_left(broker_req *r)
 {
     r->conn = NULL;
-    if (r->answered) {
+    if (req_wants_body(r) && !r->body_told)
+        req_abort(r, 0);
+    /* Else it still has to be ended: by its handler, or by the refusal that is on its way. */
+    if (r->answered)
         answer_left(r);
-        return;
-    }
-    /* It still has to be ended: by its handler, or by the refusal that is on its way. */
-    if (r->has_intake && !r->body_told) {
-        r->has_intake = false;
-        CROSS(r->owner, "on_abort", r->intake.on_abort(r->intake.self, r));
-    }
+    else if (r->waits != WAITS_NOT) /* nobody has it */
+        req_free(r);
+}
+
+bool req_wants_body(const broker_req *r)
+{
+    if (!r->has_intake || r->over || r->cut || r->closing)
+        return false;
+    return !r->answered || r->streaming;
+}
+
+void req_abort(broker_req *r, unsigned verdict)
+{
+    r->verdict = verdict;
+    r->keep = false;
+    r->has_intake = false;
+    CROSS(r->owner, "on_abort", r->intake.on_abort(r->intake.self, r));
 }
 
 static bool is_method(const broker_req *r, const char *name)
@@ -157,12 +171,6 @@ static bool is_harmless(const broker_req *r)
     return is_read(r) && !head_has(&r->head, "Upgrade", "websocket");
 }
 
-static bool loopback(const char *host)
-{
-    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
-           strcmp(host, "localhost") == 0;
-}
-
 static void query_parse(broker_req *r, broker_str text)
 {
     const char *p = text.ptr, *end = p + text.len;
@@ -232,7 +240,7 @@ static unsigned gate(broker_req *r, const char **why)
         return 0;
     status = key_check(s, head_get(&r->head, "Authorization"));
     *why = status == 401 ? "Unauthorized" : "Forbidden";
-    if (status == 0 && s->n_keys == 0 && !is_harmless(r) && !loopback(s->host)) {
+    if (status == 0 && s->n_keys == 0 && !is_harmless(r) && !host_is_loopback(s->host)) {
         *why = "this node is reachable from other machines; writing takes an API key "
                "(apiAuthentication.keys)";
         status = 403;
@@ -253,45 +261,87 @@ static void preflight(broker_req *r)
     http_reply(r, &response);
 }
 
+/* The path of the target, still encoded, and what is behind its '?'. */
+static broker_str path_of(const broker_req *r, broker_str *query)
+{
+    broker_str path = r->head.target, authority = authority_of(path);
+    const char *mark;
+
+    if (authority.ptr != NULL) {
+        path.len -= (size_t)(authority.ptr + authority.len - path.ptr);
+        path.ptr = authority.ptr + authority.len;
+    }
+    *query = (broker_str){NULL, 0};
+    mark = path.len != 0 ? memchr(path.ptr, '?', path.len) : NULL;
+    if (mark != NULL) {
+        *query = (broker_str){mark + 1, path.len - (size_t)(mark - path.ptr) - 1};
+        path.len = (size_t)(mark - path.ptr);
+    }
+    return path;
+}
+
+const route *req_route(broker_req *r, route_match *match)
+{
+    sb allow = SB_INIT;
+    broker_str query;
+
+    memset(match, 0, sizeof *match);
+    route_find(r->server->routes, r->head.method, path_of(r, &query), match, &allow);
+    sb_done(&allow);
+    return match->route;
+}
+
+void req_own(broker_req *r, const route *to)
+{
+    r->owner = to->owner;
+    r->endless = (to->r.flags & BROKER_ROUTE_STREAM) != 0;
+    r->max_body = to->r.max_body;
+    atomic_fetch_add(&r->owner->requests, 1);
+}
+
+void req_disown(broker_req *r)
+{
+    atomic_fetch_sub(&r->owner->requests, 1);
+    r->owner = NULL;
+}
+
+static bool must_wait(const broker_req *r)
+{
+    route_state state = r->match.route->state;
+
+    return state == ROUTE_PARKED || state == ROUTE_VACANT || (state == ROUTE_HELD && !is_read(r));
+}
+
 void req_dispatch(broker_req *r)
 {
-    broker_str target = r->head.target, authority = authority_of(target), path;
-    const char *mark, *why;
+    broker_str path, query;
+    const char *why;
     sb allow = SB_INIT;
     unsigned status;
 
     r->head_only = is_method(r, "HEAD");
-    if (!escapes_are_whole(target)) {
+    if (!escapes_are_whole(r->head.target)) {
         req_refuse(r, 400, "a '%' in the target has no two hexadecimal digits behind it");
         return;
     }
-    if (authority.ptr != NULL) {
-        target.len -= (size_t)(authority.ptr + authority.len - target.ptr);
-        target.ptr = authority.ptr + authority.len;
-    }
-    path = target;
-    mark = target.len != 0 ? memchr(target.ptr, '?', target.len) : NULL;
-    if (mark != NULL) {
-        path.len = (size_t)(mark - target.ptr);
-        query_parse(r, (broker_str){mark + 1, target.len - path.len - 1});
-    }
+    path = path_of(r, &query);
+    if (r->n_query == 0) /* it may have waited and come again */
+        query_parse(r, query);
     if (is_method(r, "OPTIONS")) {
         preflight(r);
         return;
     }
+    route_match_done(&r->match);
     status = route_find(r->server->routes, r->head.method, path, &r->match, &allow);
     if (status == 0)
         status = gate(r, &why);
     else
         why =
             status == 404 ? "there is nothing at this path" : "this path does not take that method";
-    if (status == 0) {
-        r->endless = (r->match.route->r.flags & BROKER_ROUTE_STREAM) != 0;
-        r->max_body = r->match.route->r.max_body;
-        if (!r->endless && r->head.has_length && r->head.length > r->max_body) {
-            why = "the body is larger than this path takes";
-            status = 413;
-        }
+    if (status == 0 && (r->match.route->r.flags & BROKER_ROUTE_STREAM) == 0 && r->head.has_length &&
+        r->head.length > r->match.route->r.max_body) {
+        why = "the body is larger than this path takes";
+        status = 413;
     }
     if (status == 405 && strstr(allow.data, "GET") != NULL)
         sb_puts(&allow, ", HEAD");
@@ -300,8 +350,11 @@ void req_dispatch(broker_req *r)
     sb_done(&allow);
     if (status != 0)
         return;
-    r->owner = r->match.route->owner;
-    atomic_fetch_add(&r->owner->requests, 1);
+    if (must_wait(r)) {
+        r->waits = WAITS_START;
+        return;
+    }
+    req_own(r, r->match.route);
     CROSS(r->owner, "on_req", r->match.route->r.on_req(r->match.route->r.self, r));
 }
 
@@ -354,10 +407,13 @@ broker_rc http_receive(broker_req *r, const broker_intake *intake)
 {
     if (r->has_intake || r->answered)
         return BROKER_EINVAL;
-    r->intake = *intake;
+    memset(&r->intake, 0, sizeof r->intake);
+    memcpy(&r->intake, intake, intake->size < sizeof r->intake ? intake->size : sizeof r->intake);
     r->has_intake = true;
-    if (r->head.expects_continue && !body_is_over(&r->body) && r->conn != NULL)
+    if (r->head.expects_continue && !body_is_over(&r->body) && r->conn != NULL) {
+        r->head.expects_continue = false;
         conn_write(r->conn, (char *)(uintptr_t) "HTTP/1.1 100 Continue\r\n\r\n", 25, NULL, NULL);
+    }
     return BROKER_OK;
 }
 

@@ -3,24 +3,6 @@
 
 #include <strings.h>
 
-bool percent_decode(const char *s, size_t len, bool plus, sb *out)
-{
-    for (size_t i = 0; i < len; i++) {
-        uint8_t byte;
-
-        if (s[i] == '%') {
-            if (len - i < 3 || !hex_decode(&byte, s + i + 1, 2))
-                return false;
-            sb_putc(out, (char)byte);
-            i += 2;
-        } else {
-            sb_putc(out, plus && s[i] == '+' ? ' ' : s[i]);
-        }
-    }
-    sb_room(out, 1)[0] = '\0';
-    return true;
-}
-
 /* The segment at the start of s. */
 static size_t segment(const char *s, size_t len)
 {
@@ -100,6 +82,8 @@ unsigned route_find(const route *list, broker_str method, broker_str path, route
     if (path.len == 0 || path.ptr[0] != '/')
         return 404;
     for (const route *r = list; r != NULL; r = r->next) {
+        if (r->state == ROUTE_CLOSED)
+            continue;
         if (!match(r->r.path + 1, path.ptr + 1, path.len - 1, out)) {
             route_match_done(out);
             continue;
@@ -137,6 +121,25 @@ static const char *pattern_check(const char *pattern)
     return many > 1 ? "a route has one {name+} at most" : NULL;
 }
 
+/* What a build made for an older header does not have is zero. */
+static void copy(broker_route *to, const broker_route *from)
+{
+    memset(to, 0, sizeof *to);
+    memcpy(to, from, from->size < sizeof *to ? from->size : sizeof *to);
+}
+
+/* The route of the build before, in its place. */
+static void take_over(route *old, ledger *owner, const broker_route *r)
+{
+    const char *path = old->r.path, *method = old->r.method;
+
+    copy(&old->r, r);
+    old->r.path = path;
+    old->r.method = method;
+    old->owner = owner;
+    old->state = ROUTE_PARKED;
+}
+
 const char *route_add(route **list, ledger *owner, const broker_route *r)
 {
     const char *why = pattern_check(r->path);
@@ -147,29 +150,52 @@ const char *route_add(route **list, ledger *owner, const broker_route *r)
     if (r->method == NULL || r->on_req == NULL)
         return "a route needs a method and a handler";
     for (; *at != NULL; at = &(*at)->next)
-        if (strcmp((*at)->r.path, r->path) == 0 && strcmp((*at)->r.method, r->method) == 0)
-            return "another route has the same method and path";
+        if (strcmp((*at)->r.path, r->path) == 0 && strcmp((*at)->r.method, r->method) == 0) {
+            if ((*at)->state != ROUTE_VACANT || strcmp((*at)->owner->name, owner->name) != 0)
+                return "another route has the same method and path";
+            take_over(*at, owner, r);
+            return NULL;
+        }
     made = must_alloc(sizeof *made);
     made->owner = owner;
-    made->r = *r;
+    copy(&made->r, r);
     made->r.path = must_strdup(r->path);
     made->r.method = must_strdup(r->method);
     *at = made;
     return NULL;
 }
 
+/* Take out *at. */
+static void drop(route **at)
+{
+    route *r = *at;
+
+    *at = r->next;
+    free((char *)(uintptr_t)r->r.path);
+    free((char *)(uintptr_t)r->r.method);
+    free(r);
+}
+
 void route_forget(route **list, const ledger *owner)
+{
+    while (*list != NULL)
+        if (owner != NULL && (*list)->owner != owner)
+            list = &(*list)->next;
+        else
+            drop(list);
+}
+
+void route_open(route **list, const char *name)
 {
     while (*list != NULL) {
         route *r = *list;
 
-        if (owner != NULL && r->owner != owner) {
-            list = &r->next;
+        if (strcmp(r->owner->name, name) == 0 && r->state == ROUTE_VACANT) {
+            drop(list);
             continue;
         }
-        *list = r->next;
-        free((char *)(uintptr_t)r->r.path);
-        free((char *)(uintptr_t)r->r.method);
-        free(r);
+        if (strcmp(r->owner->name, name) == 0)
+            r->state = ROUTE_OPEN;
+        list = &r->next;
     }
 }

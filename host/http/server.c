@@ -71,15 +71,8 @@ static void on_tick(uv_timer_t *t)
     metric_set(s->connections, s->n_conns);
     for (conn *c = s->conns, *next; c != NULL; c = next) {
         next = c->next;
-        if (c->closing || now < c->deadline_ms)
-            continue;
-        /* The node's own work has no deadline here; its client's silence has. */
-        if (c->state == CONN_ANSWER && c->req != NULL && !c->req->writing &&
-            (!c->req->answered || c->req->streaming))
-            continue;
-        if (c->state == CONN_BODY && c->req->paused)
-            continue;
-        conn_late(c);
+        if (!c->closing)
+            conn_check(c, now);
     }
 }
 

@@ -112,7 +112,7 @@ static bool on_message(void *owner, broker_buf *buf, broker_bytes data, bool tex
     must(sock_can_hear(c));
     if (c->calls.on_data != NULL)
         CROSS(c->owner, "on_data", c->calls.on_data(c->calls.self, c, buf, data, text ? 1 : 0));
-    c->stalled = c->state != SOCK_OPEN || c->paused || !sock_can_hear(c);
+    c->stalled = c->state != SOCK_OPEN || sock_is_paused(c) || !sock_can_hear(c);
     return !c->stalled;
 }
 
@@ -152,7 +152,7 @@ void flow_feed(broker_conn *c, const uint8_t *bytes, size_t len)
     size_t room;
     uint8_t *to;
 
-    if (!sock_can_hear(c) || c->paused || !c->opened || c->rest.len != 0) {
+    if (!sock_can_hear(c) || sock_is_paused(c) || !c->opened || c->rest.len != 0) {
         keep_rest(c, bytes, len);
     } else if (c->ws != NULL) {
         feed_ws(c, bytes, len);
@@ -249,7 +249,7 @@ static void on_got(void *owner, ssize_t n)
         broker_buf *buf = slab_use(&all->slab, (size_t)n);
         broker_bytes data = {buf->bytes + all->slab.used - (size_t)n, (size_t)n};
 
-        if (sock_can_hear(c) && !c->paused && c->opened && c->rest.len == 0)
+        if (sock_can_hear(c) && !sock_is_paused(c) && c->opened && c->rest.len == 0)
             feed_plugin(c, buf, data);
         else
             keep_rest(c, data.ptr, data.len);
@@ -294,7 +294,7 @@ void flow_read_set(broker_conn *c)
     if (c->state == SOCK_CLOSING)
         on = true;
     else if (c->state == SOCK_OPEN)
-        on = !c->parked && !c->paused && c->opened && c->rest.len == 0 && !c->stalled;
+        on = !c->parked && !sock_is_paused(c) && c->opened && c->rest.len == 0 && !c->stalled;
     else
         on = !c->parked;
     wire_read(c->wire, on && !c->eof);

@@ -68,7 +68,7 @@ static void on_connection(uv_stream_t *s, int status)
 
     if (status != 0)
         net_refused(l->net, l->name, REFUSE_LIMIT, NULL, uv_strerror(status));
-    else if (l->parked)
+    else if (l->parked || l->held)
         l->pending = true; /* libuv waits until it is accepted */
     else
         listener_accept(l);

@@ -54,6 +54,7 @@ void net_upgrade_wire(void *conn, wire *w, const uint8_t *bytes, size_t len);
  * A listener or connection belongs to the build that made or adopted it (its ledger). The
  * loader calls, always from outside any callback:
  *
+ *   net_hold(old)     nothing more is read or accepted; all else goes on. Not needed.
  *   net_park(old)     before the first quiesce(). Nothing of `old` is called any more, nothing is
  *                     read or accepted. What is sent still goes out, close() still closes. What
  *                     happens meanwhile (opened, drained, ended) is remembered.
@@ -75,6 +76,7 @@ void net_upgrade_wire(void *conn, wire *w, const uint8_t *bytes, size_t len);
  * New fails:        ... leave(old) start(new) forget(new) start(old, state) unpark(old); when that
  *                   start() fails too: forget(old) unpark(old), which closes what nobody has.
  * Stop, plain:      quiesce(b) forget(b). */
+void net_hold(net *n, const ledger *owner);
 void net_park(net *n, const ledger *owner);
 void net_leave(net *n, const ledger *owner);
 void net_unpark(net *n, const ledger *owner);

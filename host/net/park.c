@@ -1,14 +1,30 @@
 /* park -- listeners and connections between two builds of a plugin. The contract: net.h. */
 #include "net/parts.h"
 
+/* Whom a connection calls, or will ask. */
+static const ledger *owner_of(const broker_conn *c)
+{
+    return c->asked ? c->owner : c->listener != NULL ? c->listener->owner : NULL;
+}
+
+void net_hold(net *n, const ledger *owner)
+{
+    for (broker_listener *l = n->listeners; l != NULL; l = l->next)
+        l->held = l->held || l->owner == owner;
+    for (broker_conn *c = n->conns; c != NULL; c = c->next) {
+        if (c->held || owner_of(c) != owner)
+            continue;
+        c->held = true;
+        flow_read_set(c);
+    }
+}
+
 void net_park(net *n, const ledger *owner)
 {
     for (broker_listener *l = n->listeners; l != NULL; l = l->next)
         l->parked = l->parked || l->owner == owner;
     for (broker_conn *c = n->conns; c != NULL; c = c->next) {
-        const ledger *whose = c->asked ? c->owner : c->listener != NULL ? c->listener->owner : NULL;
-
-        if (c->parked || whose != owner)
+        if (c->parked || owner_of(c) != owner)
             continue;
         c->parked = true;
         flow_read_set(c);
@@ -60,7 +76,7 @@ broker_rc net_adopt(net *n, ledger *owner, uint64_t id, const broker_peer_calls 
 static bool accept_pending(net *n)
 {
     for (broker_listener *l = n->listeners; l != NULL; l = l->next)
-        if (l->pending && !l->parked) {
+        if (l->pending && !l->parked && !l->held) {
             listener_accept(l);
             return true;
         }
@@ -69,7 +85,7 @@ static bool accept_pending(net *n)
 
 static void conn_unpark(broker_conn *c)
 {
-    c->parked = c->taken = false;
+    c->parked = c->held = c->taken = false;
     c->heard_ms = c->heard_ms != 0 ? net_now(c->net) : 0;
     c->pinged_ms = 0;
     sock_later(c);
@@ -90,7 +106,10 @@ void net_unpark(net *n, const ledger *owner)
 {
     for (broker_listener *l = n->listeners, *next; l != NULL; l = next) {
         next = l->next;
-        if (!l->parked || strcmp(l->name, owner->name) != 0)
+        if (strcmp(l->name, owner->name) != 0)
+            continue;
+        l->held = false;
+        if (!l->parked)
             continue;
         if (l->owner == owner)
             l->parked = l->taken = false;
@@ -99,9 +118,11 @@ void net_unpark(net *n, const ledger *owner)
     }
     for (broker_conn *c = n->conns, *next; c != NULL; c = next) {
         next = c->next;
-        if (!c->parked || strcmp(c->name, owner->name) != 0)
+        if (strcmp(c->name, owner->name) != 0)
             continue;
-        if (c->owner == owner || !c->asked) /* those of lost listeners are closed */
+        if (!c->parked && !c->held)
+            continue;
+        if (!c->parked || c->owner == owner || !c->asked) /* those of lost listeners are closed */
             conn_unpark(c);
         else
             conn_give_up(c, WS_RESTART, "service restart");

@@ -65,6 +65,7 @@ struct broker_conn {
     sock_state state;
     bool parked, taken; /* taken: by a build that has not been unparked yet */
     bool opened;        /* on_open() was called */
+    bool held;          /* a swap is near: nothing more is read */
     bool paused, ended, waits_for_wire;
 
     size_t low, high, max_message;
@@ -110,7 +111,7 @@ struct broker_listener {
     net_accepted accepted;
     void *self;
     unsigned n_conns, max_conns;
-    bool parked, taken, pending;
+    bool parked, held, taken, pending;
 };
 
 /* A line in the log at most every few seconds, with how many were left out. */
@@ -157,6 +158,11 @@ bool sock_is_ws(const broker_conn *c);
 static inline bool sock_can_hear(const broker_conn *c)
 {
     return c->owner != NULL && !c->parked;
+}
+/* Its plugin takes nothing now. */
+static inline bool sock_is_paused(const broker_conn *c)
+{
+    return c->paused || c->held;
 }
 static inline size_t sock_queued(const broker_conn *c)
 {

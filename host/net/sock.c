@@ -210,7 +210,8 @@ void sock_step(broker_conn *c)
         if (c->calls.on_drain != NULL)
             CROSS(c->owner, "on_drain", c->calls.on_drain(c->calls.self, c));
     }
-    if (c->state == SOCK_OPEN && sock_can_hear(c) && !c->paused && (c->rest.len != 0 || c->stalled))
+    if (c->state == SOCK_OPEN && sock_can_hear(c) && !sock_is_paused(c) &&
+        (c->rest.len != 0 || c->stalled))
         flow_rest(c);
     flow_flush(c);
     if (c->state == SOCK_CLOSING && sock_queued(c) == 0 && !c->writing)
@@ -222,7 +223,7 @@ static void quiet_check(broker_conn *c, uint64_t now)
 {
     char why[64];
 
-    if (c->ws == NULL || c->paused || c->parked || c->ping_ms == 0)
+    if (c->ws == NULL || sock_is_paused(c) || c->parked || c->ping_ms == 0)
         return;
     if (c->pinged_ms == 0 && now - c->heard_ms >= c->ping_ms) {
         ws_ping(c->ws);

@@ -1,4 +1,4 @@
-/* build -- one loaded build of a plugin, as the host's services see it.
+/* build -- one loaded build of a plugin, as the loader and the host's services see it.
  *
  * A plugin's context is the head of its build; build_of() gets back. */
 #ifndef PLUGIN_BUILD_H
@@ -15,6 +15,8 @@
 
 #include <broker/plugin.h>
 
+#include <sys/types.h>
+
 #define BUILD_MAGIC 0x6b1d0a3eu
 #define BUILD_LANES 32
 
@@ -27,11 +29,21 @@ typedef struct host_parts {
     http_server *http;
     net *net;
     fetcher *fetcher;
-    const uint8_t *key;   /* 32 bytes, or NULL */
-    const char *data_dir; /* plugins' private directories are made in it */
+    const uint8_t *key;       /* 32 bytes, or NULL */
+    const char *data_dir;     /* plugins' private directories are made in it */
+    unsigned swap_prepare_ms; /* a build may take so long to prepare and settle its input */
+    unsigned swap_pause_ms;   /* its traffic may be parked so long                        */
 } host_parts;
 
 typedef struct loader loader;
+
+/* Which file a build was made from, to see that another one lies there now. */
+typedef struct file_id {
+    dev_t dev;
+    ino_t inode;
+    off_t len;
+    int64_t changed_ns;
+} file_id;
 
 typedef struct build {
     broker_ctx ctx; /* first: the plugin's view of this */
@@ -39,7 +51,11 @@ typedef struct build {
     loader *loader;
     const host_parts *parts;
     broker_manifest manifest;
+    char *file; /* the operator's */
+    file_id file_id;
+    char id[41]; /* the linker's hash of the code, in hex; "" when there is none */
     void *dl;
+    bool keep_mapped;
     const broker_plugin_table *table;
     void *self;
     json_t *section; /* its configuration, without the host's keys */
@@ -47,6 +63,7 @@ typedef struct build {
     ledger ledger;
     lane *lanes[BUILD_LANES]; /* made on first use; under lock */
     broker_timer *timers;     /* [loop] */
+    struct build *next;       /* of those that leave */
 
     uv_mutex_t lock;
     char **texts; /* what configuration look-ups returned; under lock */
@@ -65,12 +82,41 @@ static inline build *build_of(broker_ctx *ctx)
     return b;
 }
 
-/* ---- Registry: what plugins offer each other (registry.c) ---- */
+/* An empty build, to be loaded. */
+build *build_new(loader *l);
+/* Copy the file, read and check its manifest, load the copy. False: what is wrong with it, as
+ * the end of a sentence about the file, in *why. [any], one thread */
+bool build_load(build *b, const char *file, sb *why);
+/* Call destroy() when create() was called, and unload. Nothing of it may run. NULL is fine. */
+void build_free(build *b);
+/* What the build itself said of its failure, else what rc means. */
+void build_why(build *b, broker_rc rc, sb *why);
+/* Whether another file lies where this build came from. */
+bool build_file_changed(const build *b);
+/* Take out all that the build registered: for good, or so that the next build of its name
+ * takes it over from keeper (bus_vacate() and its kin). Its timers stop. */
+void build_forget(build *b);
+void build_vacate(build *b, build *keeper);
+
+/* A writer into a byte string. */
+typedef struct blob {
+    broker_writer w;
+    sb *to;
+} blob;
+blob blob_of(sb *to);
+
+/* ---- The loader, as builds see it ---- */
 typedef struct registry registry;
+registry *loader_registry(loader *l);
+const host_parts *loader_parts(const loader *l);
+bool loader_keeps_mapped(const loader *l);
+
+/* ---- What plugins offer each other (service_registry.c) ---- */
 registry *registry_new(void);
 void registry_free(registry *r);
 void registry_forget(registry *r, const build *b);
-registry *loader_registry(loader *l);
+/* Whether what the build offers is to be had. */
+void registry_park(registry *r, const build *b, bool parked);
 
 /* ---- The service tables, one file each ---- */
 extern const broker_config service_config;
@@ -86,7 +132,8 @@ extern const broker_registry service_registry;
 extern const broker_sign service_sign;
 extern const broker_node service_node;
 
-/* Stop the timers and free the lanes of a build that is quiet. [loop] */
-void work_forget(build *b);
+/* Stop the timers of a build; free the lanes of one that holds nothing. [loop] */
+void work_stop(build *b);
+void work_free(build *b);
 
 #endif

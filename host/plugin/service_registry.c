@@ -10,6 +10,7 @@ typedef struct offer {
     const void *table;
     void *self;
     build *by;
+    bool parked; /* its build is being swapped */
 } offer;
 
 struct broker_peer {
@@ -71,6 +72,15 @@ void registry_forget(registry *r, const build *b)
     }
 }
 
+void registry_park(registry *r, const build *b, bool parked)
+{
+    uv_mutex_lock(&r->lock);
+    for (offer *o = r->offers; o != NULL; o = o->next)
+        if (o->by == b)
+            o->parked = parked;
+    uv_mutex_unlock(&r->lock);
+}
+
 static broker_rc registry_offer(broker_ctx *ctx, const char *id, const void *table, void *self)
 {
     build *b = build_of(ctx);
@@ -84,7 +94,7 @@ static broker_rc registry_offer(broker_ctx *ctx, const char *id, const void *tab
             rc = BROKER_EBUSY;
     if (rc == BROKER_OK) {
         o = must_alloc(sizeof *o);
-        *o = (offer){r->offers, must_strdup(id), table, self, b};
+        *o = (offer){r->offers, must_strdup(id), table, self, b, false};
         r->offers = o;
     }
     uv_mutex_unlock(&r->lock);
@@ -109,7 +119,7 @@ static const void *registry_enter(broker_peer *p, void **self)
 
     uv_mutex_lock(&p->registry->lock);
     for (const offer *o = p->registry->offers; o != NULL; o = o->next) {
-        if (strcmp(o->id, p->id) != 0)
+        if (o->parked || strcmp(o->id, p->id) != 0)
             continue;
         table = o->table;
         *self = o->self;

@@ -62,12 +62,15 @@ static broker_rc submit(broker_ctx *ctx, uint32_t number, void (*run)(void *arg)
     return BROKER_OK;
 }
 
+/* A timer that the host has stopped stays until its build is gone: the plugin may still say
+ * that it stops it. */
 struct broker_timer {
     uv_timer_t uv;
     build *build;
     broker_timer *next;
     void (*on_time)(void *arg);
     void *arg;
+    bool stopped, forgotten, closed;
 };
 
 static void timer_fired(uv_timer_t *uv)
@@ -95,9 +98,27 @@ static broker_rc timer(broker_ctx *ctx, uint64_t first_ms, uint64_t every_ms,
     return BROKER_OK;
 }
 
+static void timer_free_when_over(broker_timer *t)
+{
+    if (t->forgotten && t->closed)
+        free(t);
+}
+
 static void timer_closed(uv_handle_t *uv)
 {
-    free(CONTAINER_OF(uv, broker_timer, uv));
+    broker_timer *t = CONTAINER_OF((uv_timer_t *)uv, broker_timer, uv);
+
+    t->closed = true;
+    timer_free_when_over(t);
+}
+
+static void timer_halt(broker_timer *t)
+{
+    if (t->stopped)
+        return;
+    t->stopped = true;
+    atomic_fetch_sub(&t->build->ledger.timers, 1);
+    uv_close((uv_handle_t *)&t->uv, timer_closed);
 }
 
 static void timer_stop(broker_timer *t)
@@ -109,11 +130,18 @@ static void timer_stop(broker_timer *t)
         at = &(*at)->next;
     }
     *at = t->next;
-    atomic_fetch_sub(&t->build->ledger.timers, 1);
-    uv_close((uv_handle_t *)&t->uv, timer_closed);
+    timer_halt(t);
+    t->forgotten = true;
+    timer_free_when_over(t);
 }
 
-void work_forget(build *b)
+void work_stop(build *b)
+{
+    for (broker_timer *t = b->timers; t != NULL; t = t->next)
+        timer_halt(t);
+}
+
+void work_free(build *b)
 {
     while (b->timers != NULL)
         timer_stop(b->timers);

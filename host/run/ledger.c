@@ -1,8 +1,9 @@
 /* ledger -- see ledger.h. */
 #include "run/ledger.h"
 
-_Thread_local ledger *ledger_current;
-_Thread_local const char *ledger_callback;
+_Thread_local _Atomic(ledger *) ledger_current;
+_Thread_local _Atomic(const char *) ledger_callback;
+_Thread_local atomic_ullong ledger_crossings;
 
 static const struct {
     size_t offset;

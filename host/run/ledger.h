@@ -14,6 +14,7 @@
 typedef struct ledger {
     const char *name;       /* plugin, for logs and crash lines              */
     const char *build;      /* version                                       */
+    const char *id;         /* the linker's hash of the code; may be NULL    */
     atomic_uint calls;      /* threads inside the plugin now                 */
     atomic_uint jobs;       /* submitted work that has not come back         */
     atomic_uint requests;   /* HTTP requests not ended, bodies not closed    */
@@ -24,21 +25,28 @@ typedef struct ledger {
     atomic_uint peers;   /* services of others that it is inside of       */
 } ledger;
 
-/* The build this thread is inside of, and the callback; read by the crash handler. */
-extern _Thread_local ledger *ledger_current;
-extern _Thread_local const char *ledger_callback;
+/* The build this thread is inside of, and the callback; read by the crash handler and, of the
+ * loop's thread, by the watchdog's. */
+extern _Thread_local _Atomic(ledger *) ledger_current;
+extern _Thread_local _Atomic(const char *) ledger_callback;
+extern _Thread_local atomic_ullong ledger_crossings; /* how often it entered one */
+
+/* Relaxed: nothing but a name is read. */
+#define LEDGER_GET(from)      atomic_load_explicit(&(from), memory_order_relaxed)
+#define LEDGER_SET(to, value) atomic_store_explicit(&(to), (value), memory_order_relaxed)
 
 #define CROSS(l, callback, call)                                                                   \
     do {                                                                                           \
-        ledger *outer_ = ledger_current;                                                           \
-        const char *outer_callback_ = ledger_callback;                                             \
-        ledger_current = (l);                                                                      \
-        ledger_callback = (callback);                                                              \
+        ledger *outer_ = LEDGER_GET(ledger_current);                                               \
+        const char *outer_callback_ = LEDGER_GET(ledger_callback);                                 \
+        LEDGER_SET(ledger_current, l);                                                             \
+        LEDGER_SET(ledger_callback, callback);                                                     \
+        LEDGER_SET(ledger_crossings, LEDGER_GET(ledger_crossings) + 1);                            \
         atomic_fetch_add(&(l)->calls, 1);                                                          \
         call;                                                                                      \
         atomic_fetch_sub(&(l)->calls, 1);                                                          \
-        ledger_callback = outer_callback_;                                                         \
-        ledger_current = outer_;                                                                   \
+        LEDGER_SET(ledger_callback, outer_callback_);                                              \
+        LEDGER_SET(ledger_current, outer_);                                                        \
     } while (0)
 
 bool ledger_is_clear(const ledger *l);

@@ -142,6 +142,38 @@ void pool_submit(pool *p, job *j)
     uv_mutex_unlock(&p->lock);
 }
 
+void pool_submit_first(pool *p, job *j)
+{
+    job_ready(p, j, NULL);
+    uv_mutex_lock(&p->lock);
+    j->next = p->head;
+    p->head = j;
+    if (j->next == NULL)
+        p->tail = j;
+    uv_cond_signal(&p->work);
+    uv_mutex_unlock(&p->lock);
+}
+
+bool pool_cancel(pool *p, job *j)
+{
+    job **at = &p->head, *before = NULL;
+    bool found;
+
+    uv_mutex_lock(&p->lock);
+    while (*at != NULL && *at != j) {
+        before = *at;
+        at = &before->next;
+    }
+    found = *at == j;
+    if (found) {
+        *at = j->next;
+        if (p->tail == j)
+            p->tail = before;
+    }
+    uv_mutex_unlock(&p->lock);
+    return found;
+}
+
 lane *lane_new(pool *p)
 {
     lane *ln = must_alloc(sizeof *ln);

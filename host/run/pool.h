@@ -23,6 +23,11 @@ void pool_free(pool *p); /* waits for running jobs; queued ones must be gone [lo
 unsigned pool_workers(const pool *p);
 /* Any worker, any order. [any] */
 void pool_submit(pool *p, job *j);
+/* Ahead of all that wait: for what others wait for. [any] */
+void pool_submit_first(pool *p, job *j);
+/* Take back a job of no lane that has not begun; it is as if it had never been submitted. False: it
+ * runs, or has run. [loop] */
+bool pool_cancel(pool *p, job *j);
 
 /* Jobs of one lane run one after another, in order of submission. [any] */
 lane *lane_new(pool *p);

@@ -100,6 +100,12 @@ static inline uint64_t get_u64be(const uint8_t *p)
 void hex_encode(char *out, const void *bytes, size_t len);      /* 2*len chars, no NUL */
 bool hex_decode(uint8_t *out, const char *hex, size_t hex_len); /* hex_len/2 bytes */
 
+/* %XX decoded, and '+' as a space when plus; NUL-terminated. False: malformed. */
+bool percent_decode(const char *s, size_t len, bool plus, sb *out);
+
+/* Whether a listener on this host is for this machine alone: 127.*, ::1, localhost. */
+bool host_is_loopback(const char *host);
+
 /* Whether the bytes are well-formed UTF-8 (no surrogates, no overlong forms). */
 bool utf8_ok(const void *bytes, size_t len);
 

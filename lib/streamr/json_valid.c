@@ -9,6 +9,7 @@
 typedef struct scan {
     const uint8_t *p, *end;
     unsigned depth;
+    bool too_deep;
     uint64_t object[DEPTH / 64]; /* bit i: level i is an object */
 } scan;
 
@@ -124,7 +125,8 @@ static bool in_object(const scan *s)
 
 static bool enter(scan *s, bool object)
 {
-    if (s->depth == DEPTH)
+    s->too_deep = s->depth == DEPTH;
+    if (s->too_deep)
         return false;
     s->object[s->depth / 64] &= ~(1ull << s->depth % 64);
     s->object[s->depth / 64] |= (uint64_t)object << s->depth % 64;
@@ -177,30 +179,50 @@ static bool value(scan *s, bool *open)
     }
 }
 
-bool streamr_json_valid(const void *bytes, size_t len)
+/* True: one value and nothing else. False: s->p is where something else was expected. */
+static bool document(scan *s)
 {
-    scan s = {.p = bytes};
     bool open;
 
-    if (len == 0)
-        return false;
-    s.end = s.p + len;
     for (;;) {
-        if (!value(&s, &open))
+        if (!value(s, &open))
             return false;
         /* After a value: close what ends here, or go on to the next member. */
         while (!open) {
-            space(&s);
-            if (s.depth == 0)
-                return s.p == s.end;
-            if (take(&s, ',')) {
-                if (in_object(&s) && !member_name(&s))
+            space(s);
+            if (s->depth == 0)
+                return s->p == s->end;
+            if (take(s, ',')) {
+                if (in_object(s) && !member_name(s))
                     return false;
                 break;
             }
-            if (!take(&s, in_object(&s) ? '}' : ']'))
+            if (!take(s, in_object(s) ? '}' : ']'))
                 return false;
-            s.depth--;
+            s->depth--;
         }
     }
+}
+
+const char *streamr_json_fault(const void *bytes, size_t len, size_t *at)
+{
+    scan s = {.p = bytes};
+
+    *at = 0;
+    if (len == 0)
+        return "it is empty";
+    s.end = s.p + len;
+    if (document(&s))
+        return NULL;
+    *at = (size_t)(s.p - (const uint8_t *)bytes);
+    if (s.too_deep)
+        return "it is nested too deeply (512 levels are allowed)";
+    return s.p == s.end ? "it ends too early" : "unexpected character";
+}
+
+bool streamr_json_valid(const void *bytes, size_t len)
+{
+    size_t at;
+
+    return streamr_json_fault(bytes, len, &at) == NULL;
 }

@@ -77,5 +77,7 @@ uint32_t streamr_key_partition(uint32_t n, const char *key, size_t len);
 
 /* Whether the bytes are one valid JSON value (RFC 8259), in one pass, no tree. */
 bool streamr_json_valid(const void *bytes, size_t len);
+/* NULL when they are; else what is wrong, a constant text, and at which byte. */
+const char *streamr_json_fault(const void *bytes, size_t len, size_t *at);
 
 #endif

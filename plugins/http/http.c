@@ -4,7 +4,7 @@
  * something stores the stream. [loop] throughout; a request's state is a `post`, freed with
  * its answer. */
 #include "base/base.h"
-#include "content.h"
+#include "payload/payload.h"
 #include "streamr/streamr.h"
 
 #include <broker/plugin.h>
@@ -66,22 +66,6 @@ static void refuse_quoting(post *p, const char *before, broker_str sent, const c
     sb_done(&why);
 }
 
-/* The JSON array [streamId, partition, timestamp, sequence, publisher, chain]. */
-static void message_id(const broker_msg *m, sb *out)
-{
-    size_t at;
-
-    sb_putc(out, '[');
-    sb_json_string(out, m->stream.ptr, m->stream.len);
-    sb_printf(out, ",%u,%lld,%d,\"0x", m->partition, (long long)m->timestamp_ms, m->sequence);
-    at = out->len;
-    hex_encode(sb_room(out, 2 * m->publisher.len), m->publisher.ptr, m->publisher.len);
-    out->len = at + 2 * m->publisher.len;
-    sb_puts(out, "\",");
-    sb_json_string(out, m->chain.ptr, m->chain.len);
-    sb_putc(out, ']');
-}
-
 static void accept_message(post *p, const broker_msg *m)
 {
     sb id = SB_INIT;
@@ -92,7 +76,7 @@ static void accept_message(post *p, const broker_msg *m)
                          .n_headers = m != NULL ? 1 : 0};
 
     if (m != NULL) {
-        message_id(m, &id);
+        payload_message_id(m, &id);
         header.value = (broker_str){id.data, id.len};
     }
     reply(p, &r, "OK");
@@ -198,10 +182,12 @@ static bool parameters_read(post *p, broker_publication *what)
 static bool content_read(post *p, broker_publication *what)
 {
     sb why = SB_INIT;
-    bool ok = content_check(p->body.data, p->body.len, &why);
+    payload sent;
+    bool ok = payload_read((broker_str){p->body.data, p->body.len}, false, &sent, &why);
 
-    what->content = (broker_bytes){(const uint8_t *)p->body.data, p->body.len};
-    if (!ok)
+    if (ok)
+        what->content = (broker_bytes){(const uint8_t *)sent.content.ptr, sent.content.len};
+    else
         refuse(p, 400, why.data);
     sb_done(&why);
     return ok;
@@ -251,16 +237,41 @@ static void on_abort(void *self, broker_req *req)
     refuse(self, 400, "the client left");
 }
 
-static void on_post(void *self, broker_req *req)
+/* For the next build: what has arrived of the body. */
+static broker_rc save(void *self, broker_req *req, broker_writer *out)
+{
+    post *p = self;
+    broker_rc rc = out->write(out, p->body.data, p->body.len);
+
+    (void)req;
+    if (rc == BROKER_OK) {
+        sb_done(&p->body);
+        free(p);
+    }
+    return rc;
+}
+
+static void receive(http *h, broker_req *req, broker_bytes begun)
 {
     post *p = must_alloc(sizeof *p);
     broker_intake intake = {
-        .size = sizeof intake, .self = p, .on_body = on_body, .on_abort = on_abort};
+        .size = sizeof intake, .self = p, .on_body = on_body, .on_abort = on_abort, .save = save};
 
-    p->h = self;
+    p->h = h;
     p->req = req;
+    sb_append(&p->body, begun.ptr, begun.len);
     if (p->h->server->receive(req, &intake) != BROKER_OK)
         refuse(p, 503, "the body cannot be read now");
+}
+
+static void on_post(void *self, broker_req *req)
+{
+    receive(self, req, (broker_bytes){NULL, 0});
+}
+
+static void resume(void *self, broker_req *req, broker_bytes saved)
+{
+    receive(self, req, saved);
 }
 
 /* ---- life ---- */
@@ -288,7 +299,8 @@ static broker_rc start(void *self, broker_bytes state)
                       .path = "/streams/{id+}",
                       .max_body = BODY_MAX,
                       .self = h,
-                      .on_req = on_post};
+                      .on_req = on_post,
+                      .resume_req = resume};
 
     (void)state;
     return h->server->route(h->ctx, &r);

@@ -2,6 +2,7 @@
  *
  * A body holds a snapshot and no more than one message; it is as long as the range. */
 #include "format.h"
+#include "handover.h"
 #include "logstore.h"
 #include "query.h"
 #include "streamr/streamr.h"
@@ -28,6 +29,9 @@ typedef struct answer {
     broker_bytes raw;
     int64_t timestamp_ms;
     int32_t sequence;
+    /* another build began it, and its cursor stood there */
+    sb place;
+    bool inclusive;
 } answer;
 
 /* 1: a->raw is the next message; 0: no more; -1: damaged. */
@@ -122,14 +126,16 @@ static cursor *cursor_open(answer *a)
     broker_str stream = {a->stream.data, a->stream.len};
     query *q = &a->query;
 
-    if (q->kind == QUERY_LAST)
+    if (q->kind == QUERY_LAST && a->place.len == 0)
         return store_last(a->l->store, stream, a->partition, q->count);
     if (q->range.publisher.len != 0)
         q->range.publisher.ptr = q->publisher_bytes;
     q->range.chain = (broker_str){a->chain.data, a->chain.len};
     if (q->nothing)
         q->range.to_ms = -1;
-    return store_range(a->l->store, stream, a->partition, &q->range);
+    return store_range_rest(a->l->store, stream, a->partition, &q->range,
+                            (broker_bytes){(const uint8_t *)a->place.data, a->place.len},
+                            a->inclusive);
 }
 
 /* [worker] */
@@ -140,7 +146,7 @@ static broker_rc answer_pull(void *self, broker_writer *out)
     broker_rc rc = BROKER_OK;
     int found = 0;
 
-    if (a->cursor == NULL)
+    if (a->cursor == NULL && !a->ending)
         a->cursor = cursor_open(a);
     if (!a->began)
         head_write(a, out);
@@ -166,11 +172,40 @@ static broker_rc answer_pull(void *self, broker_writer *out)
     return rc == BROKER_AGAIN ? BROKER_OK : BROKER_END;
 }
 
+/* [worker] A build that goes on has a snapshot of its own: what is stored meanwhile may be told
+ * too. */
+static broker_rc answer_save(void *self, broker_writer *out)
+{
+    answer *a = self;
+    answer_progress p = {.began = a->began,
+                         .ending = a->ending,
+                         .has_next = a->has_next,
+                         .inclusive = a->pending,
+                         .told = a->told,
+                         .timestamp_ms = a->timestamp_ms,
+                         .sequence = a->sequence};
+    broker_bytes place = a->cursor != NULL ? cursor_place(a->cursor) : (broker_bytes){NULL, 0};
+    sb bytes = SB_INIT;
+    broker_rc rc;
+
+    if (a->cursor == NULL) { /* it was resumed, and nothing was asked of it since */
+        place = (broker_bytes){(const uint8_t *)a->place.data, a->place.len};
+        p.inclusive = a->inclusive;
+    }
+    sb_append(&p.key, place.ptr, place.len);
+    answer_progress_write(&p, &bytes);
+    rc = out->write(out, bytes.data, bytes.len);
+    answer_progress_done(&p);
+    sb_done(&bytes);
+    return rc;
+}
+
 static void answer_close(void *self)
 {
     answer *a = self;
 
     cursor_close(a->cursor);
+    sb_done(&a->place);
     sb_done(&a->stream);
     sb_done(&a->chain);
     free(a);
@@ -192,28 +227,21 @@ static broker_str param_of(void *arg, const char *name)
 
 static framing framing_of(const logstore *l, broker_req *req, const query *q)
 {
-    broker_str accept = l->http->header(req, "Accept");
-
     if (q->form == FORM_RAW)
         return FRAMED_RAW;
     if (q->streams)
         return FRAMED_STREAM;
-    if (accept.ptr != NULL && memmem(accept.ptr, accept.len, "text/event-stream", 17) != NULL)
+    if (accepts(l, req, "text/event-stream"))
         return FRAMED_BARE;
-    if (accept.ptr != NULL && memmem(accept.ptr, accept.len, "application/x-ndjson", 20) != NULL)
-        return FRAMED_LINES;
-    return FRAMED_STORE;
+    return accepts(l, req, "application/x-ndjson") ? FRAMED_LINES : FRAMED_STORE;
 }
 
 static const char *type_of(const logstore *l, broker_req *req, framing f)
 {
-    broker_str accept = l->http->header(req, "Accept");
-
     switch (f) {
     case FRAMED_RAW:
-        return accept.ptr != NULL && memmem(accept.ptr, accept.len, "text/event-stream", 17) != NULL
-                   ? "text/event-stream"
-                   : "application/octet-stream";
+        return accepts(l, req, "text/event-stream") ? "text/event-stream"
+                                                    : "application/octet-stream";
     case FRAMED_BARE:
         return "text/event-stream";
     case FRAMED_LINES:
@@ -223,16 +251,15 @@ static const char *type_of(const logstore *l, broker_req *req, framing f)
     }
 }
 
-static void on_query(logstore *l, broker_req *req, bool streams)
+/* The answer to a request; NULL: it has been answered with an error. */
+static answer *answer_new(logstore *l, broker_req *req, bool streams)
 {
     request r = {l->http, req};
     sb stream = SB_INIT, why = SB_INIT;
     uint32_t partition;
     unsigned status;
     query q;
-    answer *a;
-    broker_body body;
-    broker_response response = {.size = sizeof response, .status = 200};
+    answer *a = NULL;
 
     if (!path_part(l, req, &stream, &partition))
         goto done;
@@ -241,7 +268,6 @@ static void on_query(logstore *l, broker_req *req, bool streams)
         reply_error(l, req, status, why.data);
         goto done;
     }
-    l->metrics->add(l->queries, 1);
     a = must_alloc(sizeof *a);
     a->l = l;
     a->query = q;
@@ -257,13 +283,77 @@ static void on_query(logstore *l, broker_req *req, bool streams)
         a->paged = false;
         a->limit = q.count;
     }
-    body =
-        (broker_body){.size = sizeof body, .self = a, .pull = answer_pull, .close = answer_close};
-    response.type = type_of(l, req, a->framing);
-    l->http->stream(req, &response, &body);
 done:
     sb_done(&stream);
     sb_done(&why);
+    return a;
+}
+
+static broker_body body_of(answer *a)
+{
+    return (broker_body){.size = sizeof(broker_body),
+                         .self = a,
+                         .pull = answer_pull,
+                         .close = answer_close,
+                         .save = answer_save};
+}
+
+static void on_query(logstore *l, broker_req *req, bool streams)
+{
+    broker_response response = {.size = sizeof response, .status = 200};
+    answer *a = answer_new(l, req, streams);
+    broker_body body;
+
+    if (a == NULL)
+        return;
+    l->metrics->add(l->queries, 1);
+    response.type = type_of(l, req, a->framing);
+    body = body_of(a);
+    l->http->stream(req, &response, &body);
+}
+
+/* An answer that another build began. */
+static broker_rc resume(logstore *l, broker_req *req, broker_bytes saved, bool streams,
+                        broker_body *out)
+{
+    answer_progress p;
+    answer *a;
+
+    if (!answer_progress_read(saved.ptr, saved.len, &p))
+        return BROKER_ESTATE;
+    a = answer_new(l, req, streams);
+    if (a == NULL) { /* this build understands the request in another way */
+        answer_progress_done(&p);
+        return BROKER_ESTATE;
+    }
+    a->began = p.began;
+    a->ending = p.ending;
+    a->has_next = p.has_next;
+    a->told = p.told;
+    a->timestamp_ms = p.timestamp_ms;
+    a->sequence = p.sequence;
+    a->inclusive = p.inclusive;
+    if (p.key.len != 0 && a->query.kind == QUERY_LAST) {
+        /* No more than were asked for, though others may have come behind them. */
+        a->limited = true;
+        a->limit = a->query.count;
+        a->query.range = (range){.to_ms = INT64_MAX - 1, .to_sequence = INT32_MAX};
+    }
+    TAKE(a->place.data, p.key.data);
+    a->place.len = p.key.len;
+    answer_progress_done(&p);
+    *out = body_of(a);
+    return BROKER_OK;
+}
+
+static broker_rc resume_store(void *self, broker_req *req, broker_bytes saved, broker_body *out)
+{
+    return resume(self, req, saved, false, out);
+}
+
+static broker_rc resume_stream(void *self, broker_req *req, broker_bytes saved, broker_body *out)
+{
+    return resume(self, req, saved, true, out);
 }
 
 static void on_stores(void *self, broker_req *req)
@@ -282,11 +372,13 @@ broker_rc query_routes(logstore *l)
                            .method = "GET",
                            .self = l,
                            .on_req = on_stores,
+                           .resume_body = resume_store,
                            .path = "/stores/{id+}/data/partitions/{partition}/{kind}"};
     broker_route streams = {.size = sizeof streams,
                             .method = "GET",
                             .self = l,
                             .on_req = on_streams,
+                            .resume_body = resume_stream,
                             .path = "/streams/{id+}/data/partitions/{partition}/{kind}"};
     broker_rc rc = l->http->route(l->ctx, &stores);
 

@@ -100,6 +100,28 @@ cursor *store_range(store *s, broker_str stream, uint32_t partition, const range
     return cursor_new(s, stream, partition, r);
 }
 
+cursor *store_range_rest(store *s, broker_str stream, uint32_t partition, const range *r,
+                         broker_bytes place, bool inclusive)
+{
+    range rest = *r;
+    cursor *c;
+
+    if (place.len < KEY_FIXED)
+        return cursor_new(s, stream, partition, r);
+    rest.from_ms = key_timestamp(place.ptr);
+    rest.from_sequence = 0;
+    c = cursor_new(s, stream, partition, &rest);
+    /* What its age has forgotten meanwhile is not told, wherever it stood. */
+    if (!c->over && memcmp(c->first.data, place.ptr,
+                           c->first.len < place.len ? c->first.len : place.len) <= 0) {
+        sb_clear(&c->first);
+        sb_append(&c->first, place.ptr, place.len);
+        if (!inclusive)
+            sb_putc(&c->first, '\0'); /* the least key behind it */
+    }
+    return c;
+}
+
 /* Walk back from the end over n messages, and start there. */
 static void start_at_last(cursor *c, uint64_t n)
 {
@@ -200,6 +222,15 @@ int cursor_next(cursor *c, broker_bytes *raw, int64_t *timestamp_ms, int32_t *se
         *sequence = key_sequence(key);
         return value_open(value, len, raw, &flags) ? 1 : -1;
     }
+}
+
+broker_bytes cursor_place(const cursor *c)
+{
+    broker_bytes place = {NULL, 0};
+
+    if (c->it != NULL && rocksdb_iter_valid(c->it))
+        place.ptr = (const uint8_t *)rocksdb_iter_key(c->it, &place.len);
+    return place;
 }
 
 void cursor_close(cursor *c)

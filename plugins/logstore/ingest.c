@@ -134,6 +134,16 @@ static void commit_done(void *arg)
     commit_start(in);
 }
 
+/* Nothing of the batch could be written: its messages are their senders' to send again. */
+static void commit_refuse(gathered *g)
+{
+    for (size_t i = 0; i < g->n; i++) {
+        g->outcomes[i] = (broker_outcome){BROKER_FAILED, 0, "the host refused the work"};
+        g->in->l->bus->settle(g->subs[i], &g->msgs[i], &g->outcomes[i], 1);
+    }
+    commit_done(g);
+}
+
 static void commit_start(ingest *in)
 {
     gathered *g = in->open;
@@ -144,7 +154,7 @@ static void commit_start(ingest *in)
     in->spare = NULL;
     in->writing = g;
     if (in->l->work->submit(in->l->ctx, 1, commit_run, commit_done, g) != BROKER_OK)
-        abort(); /* a lane within bounds is never refused */
+        commit_refuse(g);
     for (size_t i = 0; i < in->n_subs; i++)
         if (in->subs[i].held) {
             in->subs[i].held = false;
@@ -170,7 +180,7 @@ static size_t on_msgs(void *self, const broker_msg *const *msgs, size_t n)
     return taken;
 }
 
-static void metrics_make(ingest *in)
+static bool metrics_make(ingest *in)
 {
     static const char *const names[] = {
         [BROKER_STORED] = "outcome=\"stored\"",
@@ -188,15 +198,18 @@ static void metrics_make(ingest *in)
     broker_ctx *ctx = in->l->ctx;
 
     for (size_t i = 0; i < COUNT_OF(names); i++)
-        if (names[i] != NULL)
+        if (names[i] != NULL &&
             m->counter(ctx, "messages_total", names[i], "Messages by what became of them.",
-                       &in->outcomes[i]);
-    m->histogram(ctx, "commit_seconds", NULL, "Time to write and sync one batch.", seconds,
-                 COUNT_OF(seconds), &in->commit_seconds);
-    m->histogram(ctx, "commit_messages", NULL, "Messages of one batch.", sizes, COUNT_OF(sizes),
-                 &in->commit_messages);
-    m->gauge(ctx, "unsynced_messages", NULL, "Messages taken and not yet on disk.", &in->unsynced);
-    m->gauge(ctx, "disk_free_bytes", NULL, "Free bytes of the disk of the store.", &in->disk_free);
+                       &in->outcomes[i]) != BROKER_OK)
+            return false;
+    return m->histogram(ctx, "commit_seconds", NULL, "Time to write and sync one batch.", seconds,
+                        COUNT_OF(seconds), &in->commit_seconds) == BROKER_OK &&
+           m->histogram(ctx, "commit_messages", NULL, "Messages of one batch.", sizes,
+                        COUNT_OF(sizes), &in->commit_messages) == BROKER_OK &&
+           m->gauge(ctx, "unsynced_messages", NULL, "Messages taken and not yet on disk.",
+                    &in->unsynced) == BROKER_OK &&
+           m->gauge(ctx, "disk_free_bytes", NULL, "Free bytes of the disk of the store.",
+                    &in->disk_free) == BROKER_OK;
 }
 
 /* Subscribe to what is tracked: a wildcard or all partitions at once, else one by one. */
@@ -242,8 +255,7 @@ ingest *ingest_new(logstore *l)
     in->open = must_alloc(sizeof *in->open);
     in->spare = must_alloc(sizeof *in->spare);
     in->open->in = in->spare->in = in;
-    metrics_make(in);
-    if (subscribe(in) == BROKER_OK &&
+    if (metrics_make(in) && subscribe(in) == BROKER_OK &&
         l->work->timer(l->ctx, 0, TEND_MS, on_tend, in, &in->timer) == BROKER_OK)
         return in;
     ingest_free(in);

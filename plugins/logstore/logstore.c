@@ -143,6 +143,39 @@ static broker_rc open_store(logstore *l)
     return rc;
 }
 
+static bool metrics_make(logstore *l)
+{
+    const broker_metrics *m = l->metrics;
+
+    return m->counter(l->ctx, "queries_total", NULL, "Queries answered.", &l->queries) ==
+               BROKER_OK &&
+           m->counter(l->ctx, "query_messages_total", NULL, "Messages in answers.",
+                      &l->query_messages) == BROKER_OK &&
+           m->counter(l->ctx, "damaged_total", NULL, "Stored messages found damaged.",
+                      &l->damaged) == BROKER_OK;
+}
+
+/* Everything start() opens and registers. */
+static broker_rc begin(logstore *l)
+{
+    broker_rc rc = open_store(l);
+
+    if (rc != BROKER_OK)
+        return rc;
+    if (!metrics_make(l))
+        broker_failf(l->ctx, BROKER_EINVAL, "the host refused the metrics of queries");
+    l->ingest = ingest_new(l);
+    if (l->ingest == NULL)
+        broker_failf(l->ctx, BROKER_ENOMEM,
+                     "cannot subscribe to the tracked streams, or count them");
+    rc = query_routes(l);
+    if (rc == BROKER_OK)
+        rc = upload_routes(l);
+    if (rc == BROKER_OK)
+        rc = parts_routes(l);
+    return rc;
+}
+
 static broker_rc start(void *self, broker_bytes state)
 {
     logstore *l = self;
@@ -150,22 +183,14 @@ static broker_rc start(void *self, broker_bytes state)
 
     (void)state; /* everything is on disk */
     l->flushing = l->flushed = false;
-    rc = open_store(l);
-    if (rc != BROKER_OK)
+    rc = begin(l);
+    if (rc == BROKER_OK)
         return rc;
-    l->metrics->counter(l->ctx, "queries_total", NULL, "Queries answered.", &l->queries);
-    l->metrics->counter(l->ctx, "query_messages_total", NULL, "Messages in answers.",
-                        &l->query_messages);
-    l->metrics->counter(l->ctx, "damaged_total", NULL, "Stored messages found damaged.",
-                        &l->damaged);
-    l->ingest = ingest_new(l);
-    if (l->ingest == NULL)
-        broker_failf(l->ctx, BROKER_ENOMEM, "cannot subscribe to the tracked streams");
-    rc = query_routes(l);
-    if (rc == BROKER_OK)
-        rc = upload_routes(l);
-    if (rc == BROKER_OK)
-        rc = parts_routes(l);
+    /* Taken back here: by destroy() the host has ended what was registered. */
+    ingest_free(l->ingest);
+    l->ingest = NULL;
+    store_close(l->store);
+    l->store = NULL;
     return rc;
 }
 
@@ -192,14 +217,17 @@ static broker_rc prepare(void *self)
         return l->work->submit(l->ctx, 2, flush_run, flush_done, l) == BROKER_OK ? BROKER_AGAIN
                                                                                  : BROKER_OK;
     }
-    return l->flushed ? BROKER_OK : BROKER_AGAIN;
+    if (!l->flushed)
+        return BROKER_AGAIN;
+    l->flushing = l->flushed = false; /* it may be given up, and come again */
+    return BROKER_OK;
 }
 
 static broker_rc quiesce(void *self, broker_writer *state)
 {
     logstore *l = self;
 
-    if (!ingest_is_idle(l->ingest) || store_cursors(l->store) != 0)
+    if (!ingest_is_idle(l->ingest) || l->uploads != 0 || store_cursors(l->store) != 0)
         return BROKER_AGAIN;
     ingest_free(l->ingest);
     l->ingest = NULL;

@@ -32,6 +32,7 @@ typedef struct logstore {
     store *store;
     ingest *ingest;
     bool flushing, flushed;
+    size_t uploads; /* open; some outlive their request */
     broker_metric *queries, *query_messages, *damaged;
 } logstore;
 
@@ -49,6 +50,8 @@ broker_rc parts_routes(logstore *l);
 
 /* The stream id and partition of a request's path. False: it has been answered 400. */
 bool path_part(logstore *l, broker_req *req, sb *stream, uint32_t *partition);
+/* Whether the request's Accept names the type. */
+bool accepts(const logstore *l, broker_req *req, const char *type);
 /* {"error": text} */
 void reply_error(logstore *l, broker_req *req, uint32_t status, const char *text);
 void reply_json(logstore *l, broker_req *req, uint32_t status, const sb *body);

@@ -23,6 +23,13 @@ void reply_error(logstore *l, broker_req *req, uint32_t status, const char *text
     sb_done(&body);
 }
 
+bool accepts(const logstore *l, broker_req *req, const char *type)
+{
+    broker_str accept = l->http->header(req, "Accept");
+
+    return accept.ptr != NULL && memmem(accept.ptr, accept.len, type, strlen(type)) != NULL;
+}
+
 static bool partition_read(broker_str text, uint32_t *out)
 {
     int64_t x;

@@ -84,6 +84,7 @@ static rocksdb_options_t *options_make(store *s, const store_options *o)
     rocksdb_options_set_max_background_jobs(options, 2);
     rocksdb_options_set_max_open_files(options, 256);
     rocksdb_options_set_paranoid_checks(options, 1);
+    rocksdb_options_set_skip_stats_update_on_db_open(options, 1); /* it reads every file */
     rocksdb_options_set_wal_recovery_mode(options, rocksdb_point_in_time_recovery);
     rocksdb_options_set_compression(options, rocksdb_lz4_compression);
     /* No LOG: when that file cannot be written, the next line to it aborts the process. */
@@ -329,20 +330,26 @@ void store_close(store *s)
     free(s);
 }
 
+static void flush_one(store *s, rocksdb_flushoptions_t *fo, rocksdb_column_family_handle_t *cf)
+{
+    char *err = NULL;
+
+    rocksdb_flush_cf(s->db, fo, cf, &err);
+    free(err); /* the WAL has it all; opening takes longer, that is all */
+}
+
 void store_flush(store *s)
 {
     rocksdb_flushoptions_t *fo = rocksdb_flushoptions_create();
-    char *err = NULL;
 
     rocksdb_flushoptions_set_wait(fo, 1);
     pthread_rwlock_rdlock(&s->lock);
-    for (size_t i = 0; i < s->slabs.n; i++) {
-        if (s->slabs.items[i]->dropped)
-            continue;
-        rocksdb_flush_cf(s->db, fo, s->slabs.items[i]->cf, &err);
-        free(err); /* the WAL has it all; opening takes longer, that is all */
-        err = NULL;
-    }
+    for (size_t i = 0; s->db != NULL && i < s->slabs.n; i++)
+        if (!s->slabs.items[i]->dropped)
+            flush_one(s, fo, s->slabs.items[i]->cf);
+    /* The names too, and last: as long as one family has something in a WAL, opening reads it. */
+    if (s->db != NULL)
+        flush_one(s, fo, s->meta);
     pthread_rwlock_unlock(&s->lock);
     rocksdb_flushoptions_destroy(fo);
 }

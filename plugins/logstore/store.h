@@ -63,11 +63,18 @@ typedef struct range {
 /* A cursor over a range, in order, on a snapshot of now. Never NULL; over nothing it ends at
  * once. The caller closes it. */
 cursor *store_range(store *s, broker_str stream, uint32_t partition, const range *r);
+/* The rest of a range, from where another cursor stood (cursor_place); the message there is
+ * told again when inclusive. */
+cursor *store_range_rest(store *s, broker_str stream, uint32_t partition, const range *r,
+                         broker_bytes place, bool inclusive);
 /* The newest n, in ascending order. */
 cursor *store_last(store *s, broker_str stream, uint32_t partition, uint64_t n);
 /* The next message: 1, and it is valid until the next call; 0: the end; -1: it is damaged or
  * cannot be read. */
 int cursor_next(cursor *c, broker_bytes *raw, int64_t *timestamp_ms, int32_t *sequence);
+/* Where the cursor stands, at the message that cursor_next() gave; valid until the next call.
+ * Empty: nowhere. It outlives the store being closed and opened. */
+broker_bytes cursor_place(const cursor *c);
 void cursor_close(cursor *c);
 unsigned store_cursors(const store *s);
 

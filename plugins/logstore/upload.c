@@ -3,7 +3,12 @@
  *
  * Messages are cut out of the buffers they arrived in; only one that lies across two
  * buffers is copied. What has arrived completely is admitted at once, so an upload of any
- * length takes little memory; the bus being full pauses the client's TCP window. */
+ * length takes little memory; the bus being full pauses the client's TCP window.
+ *
+ * Asked for lines (Accept: application/x-ndjson) it answers beside the body: one line for
+ * each part of it that is settled, the totals last. */
+#include "handover.h"
+#include "lines.h"
 #include "logstore.h"
 #include "streamr/streamr.h"
 
@@ -25,17 +30,19 @@ typedef struct upload {
     /* frames[at..n_frames) wait to be admitted; they are of one part of the body */
     broker_frame *frames;
     size_t at, n_frames, cap;
-    uint64_t index;   /* of frames[at] in the body */
-    uint64_t waiting; /* admitted, without an outcome */
-    bool full;        /* failed, for want of room */
-    bool stopped;     /* the bus was full: on_room() goes on */
-    bool ended;       /* the body is over, or broken */
-    bool aborted;
+    uint64_t index;     /* of frames[at] in the body */
+    uint64_t waiting;   /* admitted, without an outcome */
+    bool full;          /* failed, for want of room */
+    bool stopped;       /* the bus was full: on_room() goes on */
+    bool ended;         /* the body is over, or broken */
+    bool finished;      /* answered, while the host still has of the body to tell */
+    bool told;          /* it has told all */
     const char *broken; /* why the rest of the body is not read */
 
     uint64_t stored, duplicates, rejected, failed;
-    sb rejections;
+    sb rejections; /* {"index":..,"reason":..},... up to REJECTED_MAX */
     sb failure;
+    lines *lines; /* NULL: one answer at the end */
 } upload;
 
 /* One admission's outcomes need to know where it began. */
@@ -59,10 +66,13 @@ static void upload_free(upload *u)
 {
     frames_release(u, u->n_frames - u->at);
     free(u->frames);
-    u->l->bus->buf_release(u->partial);
+    if (u->partial != NULL)
+        u->l->bus->buf_release(u->partial);
     sb_done(&u->stream);
     sb_done(&u->rejections);
     sb_done(&u->failure);
+    lines_release(u->lines);
+    u->l->uploads--;
     free(u);
 }
 
@@ -95,51 +105,93 @@ static void finish(upload *u)
     else if (u->broken != NULL)
         status = 400;
     totals(u, &body);
-    reply_json(u->l, u->req, status, &body);
+    if (u->lines != NULL) {
+        lines_add(u->lines, &body);
+        lines_end(u->lines);
+    } else {
+        reply_json(u->l, u->req, status, &body);
+    }
     sb_done(&body);
-    upload_free(u);
+    if (u->lines == NULL || u->told) /* reply() has ended the reading too */
+        upload_free(u);
+    else
+        u->finished = true;
 }
 
-static void rejection_note(upload *u, uint64_t index, const char *reason)
+static void rejection_put(sb *out, uint64_t index, const char *reason)
 {
-    if (u->rejected++ >= REJECTED_MAX)
-        return;
-    sb_printf(&u->rejections, "%s{\"index\":%llu,\"reason\":", u->rejections.len != 0 ? "," : "",
+    sb_printf(out, "%s{\"index\":%llu,\"reason\":", out->len != 0 ? "," : "",
               (unsigned long long)index);
-    sb_json_string(&u->rejections, reason, strlen(reason));
-    sb_putc(&u->rejections, '}');
+    sb_json_string(out, reason, strlen(reason));
+    sb_putc(out, '}');
+}
+
+/* What became of one admission, as a line has it. */
+typedef struct part_outcome {
+    unsigned stored, duplicates, failed;
+    sb rejections;
+} part_outcome;
+
+static void rejection_note(upload *u, part_outcome *p, uint64_t index, const char *reason)
+{
+    if (u->lines != NULL)
+        rejection_put(&p->rejections, index, reason);
+    if (u->rejected++ < REJECTED_MAX)
+        rejection_put(&u->rejections, index, reason);
+}
+
+static void line_add(upload *u, const admitted *a, size_t n, const part_outcome *p)
+{
+    sb line = SB_INIT;
+
+    sb_printf(&line, "{\"index\":%llu,\"count\":%zu,\"stored\":%u,\"duplicates\":%u,\"rejected\":[",
+              (unsigned long long)a->index, n, p->stored, p->duplicates);
+    sb_append(&line, p->rejections.data, p->rejections.len);
+    sb_putc(&line, ']');
+    if (p->failed != 0)
+        sb_printf(&line, ",\"failed\":%u", p->failed);
+    sb_putc(&line, '}');
+    lines_add(u->lines, &line);
+    sb_done(&line);
 }
 
 static void on_done(void *arg, const broker_outcome *outcomes, size_t n)
 {
     admitted *a = arg;
     upload *u = a->u;
+    part_outcome p = {0, 0, 0, SB_INIT};
 
     for (size_t i = 0; i < n; i++) {
         switch (outcomes[i].code) {
         case BROKER_STORED:
-            u->stored++;
+            p.stored++;
             break;
         case BROKER_DUPLICATE:
-            u->duplicates++;
+            p.duplicates++;
             break;
         case BROKER_FULL:
         case BROKER_FAILED:
-            u->failed++;
+            p.failed++;
             u->full = outcomes[i].code == BROKER_FULL;
             sb_clear(&u->failure);
             sb_puts(&u->failure, outcomes[i].reason != NULL ? outcomes[i].reason : "not stored");
             break;
         case BROKER_NO_STORE:
-            rejection_note(u, a->index + i,
+            rejection_note(u, &p, a->index + i,
                            "this node does not track the stream part, see "
                            "mode.trackedStreams");
             break;
         default:
-            rejection_note(u, a->index + i,
+            rejection_note(u, &p, a->index + i,
                            outcomes[i].reason != NULL ? outcomes[i].reason : "refused");
         }
     }
+    u->stored += p.stored;
+    u->duplicates += p.duplicates;
+    u->failed += p.failed;
+    if (u->lines != NULL)
+        line_add(u, a, n, &p);
+    sb_done(&p.rejections);
     u->waiting -= n;
     free(a);
     step(u);
@@ -213,7 +265,8 @@ static void step(upload *u)
             finish(u);
         return;
     }
-    u->l->http->resume(u->req);
+    if (u->lines == NULL || !lines_are_full(u->lines))
+        u->l->http->resume(u->req);
 }
 
 /* Take a frame; it keeps buf. */
@@ -268,6 +321,12 @@ static void on_body(void *self, broker_req *req, broker_buf *buf, broker_bytes p
     view in = view_of(part.ptr, part.len);
 
     (void)req;
+    u->told = last != 0;
+    if (u->finished) {
+        if (last)
+            upload_free(u);
+        return;
+    }
     while (u->broken == NULL && view_left(&in) != 0) {
         uint32_t len;
 
@@ -294,25 +353,119 @@ static void on_abort(void *self, broker_req *req)
     upload *u = self;
 
     (void)req;
-    u->broken = "the client left before the end of the body";
+    u->told = true;
+    if (u->finished) {
+        upload_free(u);
+        return;
+    }
+    u->broken = "the body broke off; what came before was stored";
     u->ended = true;
     step(u);
 }
 
-static void on_upload(void *self, broker_req *req)
+/* All that has arrived is settled, but for the beginning of a frame. */
+static broker_rc save(void *self, broker_req *req, broker_writer *out)
 {
-    logstore *l = self;
+    upload *u = self;
+    upload_progress p = {.index = u->index,
+                         .stored = u->stored,
+                         .duplicates = u->duplicates,
+                         .rejected = u->rejected};
+    sb bytes = SB_INIT;
+    broker_rc rc;
+
+    (void)req;
+    if (u->waiting != 0 || u->n_frames != 0 || u->stopped || u->ended)
+        return BROKER_AGAIN;
+    sb_append(&p.rejections, u->rejections.data, u->rejections.len);
+    sb_append(&p.partial, u->length, u->have_length);
+    if (u->partial != NULL)
+        sb_append(&p.partial, u->partial->bytes, u->partial_at);
+    if (u->lines != NULL)
+        lines_take(u->lines, &p.lines);
+    upload_progress_write(&p, &bytes);
+    rc = out->write(out, bytes.data, bytes.len);
+    upload_progress_done(&p);
+    sb_done(&bytes);
+    if (rc == BROKER_OK)
+        upload_free(u);
+    return rc;
+}
+
+/* NULL: it has been answered with an error. */
+static upload *upload_new(logstore *l, broker_req *req)
+{
     upload *u = must_alloc(sizeof *u);
-    broker_intake intake = {
-        .size = sizeof intake, .self = u, .on_body = on_body, .on_abort = on_abort};
 
     u->l = l;
     u->req = req;
-    if (!path_part(l, req, &u->stream, &u->partition)) {
-        upload_free(u);
+    l->uploads++;
+    if (path_part(l, req, &u->stream, &u->partition)) {
+        if (accepts(l, req, "application/x-ndjson"))
+            u->lines = lines_new(l->http, req);
+        return u;
+    }
+    upload_free(u);
+    return NULL;
+}
+
+static void receive(upload *u)
+{
+    broker_intake intake = {
+        .size = sizeof intake, .self = u, .on_body = on_body, .on_abort = on_abort, .save = save};
+
+    if (u->l->http->receive(u->req, &intake) != BROKER_OK) {
+        lines_release(u->lines); /* it is answered in one piece */
+        u->lines = NULL;
+        on_abort(u, u->req);
         return;
     }
-    l->http->receive(req, &intake);
+    if (u->lines != NULL) {
+        broker_response response = {
+            .size = sizeof response, .status = 200, .type = "application/x-ndjson"};
+        broker_body body = lines_body(u->lines);
+
+        u->l->http->stream(u->req, &response, &body);
+    }
+}
+
+static void on_upload(void *self, broker_req *req)
+{
+    upload *u = upload_new(self, req);
+
+    if (u != NULL)
+        receive(u);
+}
+
+/* An upload that another build began. */
+static void resume(void *self, broker_req *req, broker_bytes saved)
+{
+    logstore *l = self;
+    upload *u = upload_new(l, req);
+    upload_progress p;
+    view partial;
+
+    if (u == NULL)
+        return;
+    if (!upload_progress_read(saved.ptr, saved.len, &p)) {
+        upload_free(u);
+        reply_error(l, req, 503, "another build of the store began this; send it again");
+        return;
+    }
+    u->index = p.index;
+    u->stored = p.stored;
+    u->duplicates = p.duplicates;
+    u->rejected = p.rejected;
+    TAKE(u->rejections.data, p.rejections.data);
+    u->rejections.len = p.rejections.len;
+    partial = view_of(p.partial.data, p.partial.len);
+    partial_go_on(u, &partial);
+    if (u->lines != NULL && p.lines.len != 0) {
+        p.lines.len--; /* lines_add() ends the last of them */
+        lines_add(u->lines, &p.lines);
+    }
+    upload_progress_done(&p);
+    receive(u);
 }
 
 broker_rc upload_routes(logstore *l)
@@ -322,6 +475,7 @@ broker_rc upload_routes(logstore *l)
                       .method = "POST",
                       .self = l,
                       .on_req = on_upload,
+                      .resume_req = resume,
                       .path = "/stores/{id+}/data/partitions/{partition}"};
 
     return l->http->route(l->ctx, &r);

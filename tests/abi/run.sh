@@ -1,9 +1,9 @@
 #!/bin/sh
 # run.sh BUILD_DIR -- the gates of the plugin ABI; "ok NAME" or "not ok NAME" a line.
 #
-# header: alone, as C and C++, by gcc and clang. members: every recorded member is where it
-# was (1.0.txt only grows). constants: no recorded value has changed. symbols: a plugin
-# exports its table and nothing else.
+# header: alone, as C and C++, by gcc and clang. layout: every member is where it was, for both.
+# growth: against the header of each release (frozen/), only what may change has changed. symbols:
+# a plugin exports its table and nothing else. reference: docs/plugin-reference.md is of this header.
 cd "$(dirname "$0")/../.." || exit 1
 build=${1:?usage: run.sh BUILD_DIR}
 header=plugin_api/include
@@ -31,17 +31,18 @@ for compiler in g++ clang++; do
     done
 done
 
-gcc -std=c11 -g -c -I $header -o "$out/probe.o" tests/abi/probe.c || bad=1
-gate "members of 1.0" sh tests/abi/check.sh tests/abi/1.0.txt "$out/probe.o"
+for compiler in gcc clang; do
+    gate "layout $compiler C" $compiler -std=c11 -I $header -fsyntax-only tests/abi/layout.c
+    gate "layout $compiler C++" $compiler -x c++ -std=c++11 -I $header -fsyntax-only tests/abi/layout.c
+done
 
-constants() {
-    gcc -std=c11 -E -dM -I $header "$out/alone.c" | LC_ALL=C sort | grep '#define BROKER_[A-Z0-9_]* ' |
-        grep -v 'ABI_MINOR\|NEEDS_MINOR\|LAYOUT'
-}
-constants >"$out/constants"
-gate "constants of 1.0" sh -c "! LC_ALL=C comm -23 tests/abi/1.0-constants.txt '$out/constants' | grep ."
+for frozen in tests/abi/frozen/*; do
+    gate "growth since $(basename "$frozen")" python3 tests/abi/growth.py "$frozen" $header abidiff
+done
+gate "growth.py judges each change" python3 tests/abi/test_growth.py
+gate "reference is current" scripts/reference --check
 
-for plugin in "$build"/plugins/*.so; do
+for plugin in "$build"/plugins/*.so "$build"/examples/*.so; do
     gate "symbols of $(basename "$plugin")" sh -c \
         "[ \"\$(nm -D --defined-only '$plugin' | awk '{ print \$3 }')\" = broker_plugin ]"
 done

@@ -14,7 +14,7 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BUILD = os.environ.get("BUILD_DIR", os.path.join(ROOT, "build", "release"))
+BUILD = os.path.abspath(os.environ.get("BUILD_DIR", os.path.join(ROOT, "build", "release")))
 os.environ["LSAN_OPTIONS"] = "suppressions=" + os.path.join(ROOT, "tests", "system", "lsan.supp")
 OWNER = "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a"
 STREAM = OWNER + "/test"
@@ -96,6 +96,7 @@ class Node:
         self.env = dict(os.environ, HOME=self.folder, **(env or {}))
         if preload:
             self.env["LD_PRELOAD"] = preload
+        self.arguments = []
         self.process = None
         self.port = None
         started.append(self)
@@ -103,7 +104,7 @@ class Node:
     def start(self):
         self.log_path = os.path.join(self.folder, "log")
         self.log = open(self.log_path, "w")
-        self.process = subprocess.Popen([program("logstore-broker"), self.config], stderr=self.log,
+        self.process = subprocess.Popen([program("logstore-broker"), *self.arguments, self.config], stderr=self.log,
                                         env=self.env, stdin=subprocess.DEVNULL)
         found = until(lambda: re.search(r"listening on https?://\S+:(\d+)", self.said()) or
                       self.process.poll() is not None, what="the node listens")

@@ -119,31 +119,6 @@ class Zoo(unittest.TestCase):
             self.assertIn(sentence, node.said())
 
 
-class Sdk(unittest.TestCase):
-    """The installed SDK, as somebody has it who never saw this tree."""
-
-    def test_the_example_builds_with_cmake_and_with_pkg_config_and_answers(self):
-        folder = tempfile.mkdtemp(prefix="logstore-sdk-")
-        prefix, source = os.path.join(folder, "usr"), os.path.join(folder, "hello")
-        shutil.copytree(os.path.join(ROOT, "plugin_api", "example"), source)
-
-        def run(*command):
-            result = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=source, env=dict(
-                os.environ, PKG_CONFIG_PATH=os.path.join(prefix, "lib", "pkgconfig"), CFLAGS=""))
-            self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
-            return result.stdout
-
-        run("cmake", "--install", BUILD, "--prefix", prefix)
-        run("cmake", "-B", "build", "-DCMAKE_PREFIX_PATH=" + prefix)
-        run("cmake", "--build", "build")
-        flags = run("pkg-config", "--cflags", "broker-plugin").split()
-        run("cc", "-shared", "-Wall", "-Wextra", "-Werror", *flags, "hello.c", "-o", "plain.so")
-        for file, settings, body in (("build/hello.so", {}, b"hello"), ("plain.so", {"greeting": "good day"}, b"good day")):
-            node = Node(plugins={"hello": dict(settings, module=os.path.join(source, file))}).start()
-            self.assertEqual(node.get("/hello")[::2], (200, body), file)
-            node.stop()
-
-
 class Version(unittest.TestCase):
     def test_it_names_the_build_as_the_linker_did(self):
         said = subprocess.run([program("logstore-broker"), "--version"], capture_output=True, text=True).stdout

@@ -1,5 +1,4 @@
-/* The client's parts that need no node, and those of the http plugin. */
-#include "content.h"
+/* The client's parts that need no node. */
 #include "frames.h"
 #include "input.h"
 #include "line.h"
@@ -164,33 +163,6 @@ Test(times, are_read_to_the_end_of_the_text_and_no_further)
     cr_assert(moment_read(text, sizeof text, &ms));
     for (size_t n = 1; n < sizeof text; n++)
         cr_assert_eq(moment_read(text, n, &ms), n <= 4, "%zu", n);
-}
-
-/* ---- content ---- */
-
-static void content_is(const char *text, const char *expected)
-{
-    sb why = SB_INIT;
-
-    cr_assert_eq(content_check(text, strlen(text), &why), expected == NULL, "%s", text);
-    if (expected != NULL)
-        cr_assert_eq(strncmp(why.data, expected, strlen(expected)), 0, "%s: %s", text, why.data);
-    sb_done(&why);
-}
-
-Test(content, is_one_json_object)
-{
-    content_is("{}", NULL);
-    content_is(" \r\n\t{\"a\":1} ", NULL);
-    content_is("{\"big\":123456789012345678901234567890,\"lone\":\"\\ud800\"}", NULL);
-    content_is("", "Payload is not a JSON string: ");
-    content_is("nope", "Payload is not a JSON string: ");
-    content_is("{} {}", "Payload is not a JSON string: ");
-    content_is("{\"a\":}", "Payload is not a JSON string: ");
-    content_is("[1]", "Content is not an object");
-    content_is("\"x\"", "Content is not an object");
-    content_is("1", "Content is not an object");
-    content_is("null", "Content missing");
 }
 
 /* ---- input ---- */

@@ -426,8 +426,9 @@ typedef struct broker_intake {
     /* [loop] The next part, lying in buf (retain it to keep the bytes). last = 1 with
      * the final part, which may be empty. */
     void (*on_body)(void *self, broker_req *req, broker_buf *buf, broker_bytes part, int32_t last);
-    /* [loop] The client left or broke the rules before the end. The request must
-     * still be ended by reply(), which then goes nowhere. */
+    /* [loop] The client left or broke the rules before the end, or the answer that was
+     * streamed beside it is over. Instead of the last part, so it is the last call. The
+     * request must still be ended, if it was not: by reply(), which then goes nowhere. */
     void (*on_abort)(void *self, broker_req *req);
     /* [loop] A swap is near and no more of the body comes: write what the next build's
      * resume_req() needs, free what belongs to the request and forget it. BROKER_AGAIN:
@@ -445,7 +446,7 @@ typedef struct broker_route {
     void       *self;
     void      (*on_req)(void *self, broker_req *req);                  /* [loop] */
     /* [loop] Continue a body saved by another build. May be NULL: the answer is cut. */
-    broker_rc (*resume_body)(void *self, broker_bytes saved, broker_body *out);
+    broker_rc (*resume_body)(void *self, broker_req *req, broker_bytes saved, broker_body *out);
     /* [loop] Continue a request whose body another build was reading (intake->save): as
      * on_req(), with what was saved. May be NULL: the request is answered 503. */
     void      (*resume_req)(void *self, broker_req *req, broker_bytes saved);

@@ -1,1 +1,1 @@
-logstore_test(test_tools client_parts http_core streamr eth base)
+logstore_test(test_tools client_parts streamr eth base)

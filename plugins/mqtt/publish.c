@@ -1,0 +1,384 @@
+/* publish -- see publish.h. */
+#include "publish.h"
+
+#include "payload/payload.h"
+
+#define CHAIN_MAX 256u /* bytes; broker_publication.chain */
+#define WILLS_MAX 1000u
+
+/* A publication in flight, or its outcome, until what came before it is acknowledged. */
+typedef struct post {
+    struct post *next; /* of the session */
+    mqtt *m;
+    session *session;    /* NULL: a will, or nobody waits any more */
+    uint64_t connection; /* that is to be answered                 */
+    uint16_t id;
+    uint8_t qos;
+    bool over, good;
+} post;
+
+/* ---- topics and payloads ---- */
+
+static bool content_read(const mqtt *m, broker_bytes bytes, payload *out, sb *why)
+{
+    return payload_read((broker_str){(const char *)bytes.ptr, bytes.len}, m->settings.wrapped, out,
+                        why);
+}
+
+bool publish_check(mqtt *m, broker_str text, broker_bytes bytes, sb *why)
+{
+    topic t = TOPIC_INIT;
+    payload content;
+    bool ok =
+        topic_read(text, m->settings.domain, &t, why) && content_read(m, bytes, &content, why);
+
+    topic_done(&t);
+    return ok;
+}
+
+/* What the topic and the payload say; *key holds what it points to. */
+static bool publication_read(mqtt *m, const topic *t, broker_bytes bytes, broker_publication *out,
+                             sb *key, sb *why)
+{
+    payload content;
+
+    if (!content_read(m, bytes, &content, why))
+        return false;
+    out->size = sizeof *out;
+    out->stream = (broker_str){t->stream.data, t->stream.len};
+    out->partition = t->choice == TOPIC_PARTITION ? t->partition : BROKER_ALL_PARTITIONS;
+    out->content_type = BROKER_CONTENT_JSON;
+    out->content = (broker_bytes){(const uint8_t *)content.content.ptr, content.content.len};
+    out->timestamp_ms = content.timestamp_ms;
+    out->key = (broker_str){NULL, 0};
+    if (t->choice == TOPIC_KEY)
+        out->key = (broker_str){t->value.data, t->value.len};
+    if (t->choice != TOPIC_FIELD)
+        return true;
+    if (!payload_route(content.content, (broker_str){t->value.data, t->value.len},
+                       m->bus->partitions(m->ctx, out->stream), &out->partition, key, why))
+        return false;
+    out->key = (broker_str){key->data, key->len};
+    return true;
+}
+
+/* The client id, where it fits. */
+static broker_str chain_of(const parcel *client_id)
+{
+    return client_id->len <= CHAIN_MAX ? (broker_str){client_id->bytes, client_id->len}
+                                       : (broker_str){NULL, 0};
+}
+
+static const char *publish_error(broker_rc rc)
+{
+    switch (rc) {
+    case BROKER_EDENIED:
+        return "this node has no key to sign with; set client.auth.privateKeyFile";
+    case BROKER_EINVAL:
+        return "the content and its envelope are larger than a message may be (1 MiB)";
+    default:
+        return "the message cannot be published now";
+    }
+}
+
+/* ---- outcomes ---- */
+
+static bool outcome_count(mqtt *m, int32_t code)
+{
+    switch (code) {
+    case BROKER_STORED:
+    case BROKER_DUPLICATE:
+    case BROKER_VARIANT: /* what we signed is there, in another encoding */
+        mqtt_count_add(m, COUNT_STORED, 1);
+        return true;
+    case BROKER_NO_STORE:
+        mqtt_count_add(m, COUNT_UNSTORED, 1);
+        return true;
+    case BROKER_FAILED:
+    case BROKER_FULL:
+        mqtt_count_add(m, COUNT_FAILED, 1);
+        return false;
+    default:
+        mqtt_count_add(m, COUNT_REFUSED, 1);
+        return false;
+    }
+}
+
+/* Acknowledge what is over, in order. The session may be gone afterwards. */
+static void posts_flush(session *s)
+{
+    bool clean = s->clean;
+    post *p;
+
+    while ((p = s->posts) != NULL && p->over) {
+        client *c = s->client != NULL && s->client->number == p->connection ? s->client : NULL;
+        post done = *p;
+
+        s->posts = p->next;
+        if (s->posts == NULL)
+            s->posts_end = &s->posts;
+        s->n_posts--;
+        free(p);
+        if (c == NULL || done.qos == 0)
+            continue;
+        if (done.good) {
+            packet_put_ack(client_out(c), done.qos == 1 ? PACKET_PUBACK : PACKET_PUBREC, done.id);
+            continue;
+        }
+        client_close(c, COUNT_UNPUBLISHED,
+                     "its publication was not accepted, and MQTT 3.1.1 has no "
+                     "other way to say so");
+        if (clean)
+            return;
+    }
+}
+
+static void post_append(session *s, post *p)
+{
+    *s->posts_end = p;
+    s->posts_end = &p->next;
+    s->n_posts++;
+}
+
+static void failure_say(mqtt *m, broker_str client_id, broker_str stream, const char *why)
+{
+    mqtt_say(m, SAY_PUBLISH, "a message of client '%s' to '%s' is not published: %s",
+             mqtt_show(client_id).text, mqtt_show(stream).text, why);
+}
+
+static void on_published(void *arg, const broker_msg *msg, const broker_outcome *outcome)
+{
+    post *p = arg;
+    mqtt *m = p->m;
+    session *s = p->session;
+    client *c;
+
+    p->over = true;
+    p->good = outcome_count(m, outcome->code);
+    m->n_posts--;
+    if (!p->good)
+        failure_say(m,
+                    s != NULL ? (broker_str){s->client_id->bytes, s->client_id->len}
+                              : (broker_str){NULL, 0},
+                    msg != NULL ? msg->stream : (broker_str){NULL, 0},
+                    outcome->reason != NULL ? outcome->reason : "the message was refused");
+    if (s == NULL) {
+        free(p);
+        return;
+    }
+    if (!p->good && p->qos == 2)
+        session_release(s, p->id);
+    c = s->client;
+    posts_flush(s);
+    if (c != NULL && !c->closing)
+        client_run(c);
+    client_flush_all(m);
+}
+
+void publish_leave(session *s)
+{
+    while (s->posts != NULL) {
+        post *p = s->posts;
+
+        s->posts = p->next;
+        p->session = NULL;
+        if (p->over)
+            free(p);
+    }
+    s->posts_end = &s->posts;
+    s->n_posts = 0;
+}
+
+/* ---- packets ---- */
+
+static post *post_new(client *c, const packet_publish *sent)
+{
+    post *p = must_alloc(sizeof *p);
+
+    p->m = c->m;
+    p->session = c->session;
+    p->connection = c->number;
+    p->id = sent->id;
+    p->qos = sent->qos;
+    return p;
+}
+
+/* Something that is over already, to be answered in its turn. */
+static void answer_later(client *c, const packet_publish *sent, bool good)
+{
+    post *p = post_new(c, sent);
+
+    p->over = true;
+    p->good = good;
+    post_append(c->session, p);
+    posts_flush(c->session);
+}
+
+static void refuse(client *c, const packet_publish *sent, const char *why)
+{
+    mqtt_count_add(c->m, COUNT_REFUSED, 1);
+    failure_say(c->m, (broker_str){c->session->client_id->bytes, c->session->client_id->len},
+                sent->topic, why);
+    if (sent->qos == 0)
+        return;
+    c->doomed = true;
+    answer_later(c, sent, false);
+}
+
+/* A PUBLISH of QoS 2 that came before, and was not released. */
+static void answer_again(client *c, const packet_publish *sent)
+{
+    for (post *p = c->session->posts; p != NULL; p = p->next)
+        if (p->qos == 2 && p->id == sent->id) {
+            p->connection = c->number;
+            return;
+        }
+    answer_later(c, sent, true);
+}
+
+static bool topic_of(client *c, broker_str text, sb *why)
+{
+    sb *last = &c->last_topic_text;
+
+    if (last->len == text.len && memcmp(last->data, text.ptr, text.len) == 0)
+        return true;
+    sb_clear(last);
+    if (!topic_read(text, c->m->settings.domain, &c->last_topic, why))
+        return false;
+    sb_append(last, text.ptr, text.len);
+    return true;
+}
+
+/* BROKER_OK, BROKER_AGAIN, or an error and *why. */
+static broker_rc publish_post(client *c, const packet_publish *sent, sb *why)
+{
+    mqtt *m = c->m;
+    broker_publication what = {.flags = 0};
+    sb key = SB_INIT;
+    post *p;
+    broker_rc rc = BROKER_EINVAL;
+
+    if (!topic_of(c, sent->topic, why) ||
+        !publication_read(m, &c->last_topic, sent->payload, &what, &key, why))
+        goto done;
+    p = post_new(c, sent);
+    what.chain = chain_of(c->session->client_id);
+    what.done = on_published;
+    what.arg = p;
+    rc = m->bus->publish(m->ctx, &what);
+    if (rc == BROKER_OK) {
+        post_append(c->session, p);
+        m->n_posts++;
+        goto done;
+    }
+    free(p);
+    if (rc != BROKER_AGAIN)
+        sb_puts(why, publish_error(rc));
+done:
+    sb_done(&key);
+    return rc;
+}
+
+bool publish_packet(client *c, const packet_publish *sent)
+{
+    sb why = SB_INIT;
+    broker_rc rc;
+
+    if (sent->qos == 2 && session_has_received(c->session, sent->id)) {
+        answer_again(c, sent);
+        return true;
+    }
+    rc = publish_post(c, sent, &why);
+    if (rc == BROKER_AGAIN)
+        mqtt_ask_for_room(c->m);
+    else if (rc != BROKER_OK)
+        refuse(c, sent, why.data);
+    else if (sent->qos == 2)
+        session_receive(c->session, sent->id);
+    sb_done(&why);
+    return rc != BROKER_AGAIN;
+}
+
+/* ---- wills ---- */
+
+/* BROKER_AGAIN: the bus is full. */
+static broker_rc will_post(mqtt *m, const will *w, sb *why)
+{
+    broker_publication what = {.flags = 0};
+    topic t = TOPIC_INIT;
+    sb key = SB_INIT;
+    post *p;
+    broker_rc rc = BROKER_EINVAL;
+
+    if (!topic_read((broker_str){w->topic.data, w->topic.len}, m->settings.domain, &t, why) ||
+        !publication_read(m, &t, (broker_bytes){(const uint8_t *)w->payload.data, w->payload.len},
+                          &what, &key, why))
+        goto done;
+    p = must_alloc(sizeof *p);
+    p->m = m;
+    what.chain = chain_of(w->client_id);
+    what.done = on_published;
+    what.arg = p;
+    rc = m->bus->publish(m->ctx, &what);
+    if (rc == BROKER_OK) {
+        m->n_posts++;
+        mqtt_count_add(m, COUNT_WILLS, 1);
+        goto done;
+    }
+    free(p);
+    if (rc != BROKER_AGAIN)
+        sb_puts(why, publish_error(rc));
+done:
+    topic_done(&t);
+    sb_done(&key);
+    return rc;
+}
+
+/* True: it waits for room. */
+static bool will_waits(mqtt *m, const will *w)
+{
+    sb why = SB_INIT;
+    broker_rc rc = will_post(m, w, &why);
+    bool lost = rc != BROKER_OK && rc != BROKER_AGAIN;
+
+    if (lost) {
+        mqtt_count_add(m, COUNT_WILLS_LOST, 1);
+        failure_say(m, (broker_str){w->client_id->bytes, w->client_id->len},
+                    (broker_str){w->topic.data, w->topic.len}, why.data);
+    }
+    sb_done(&why);
+    return rc == BROKER_AGAIN;
+}
+
+void publish_will(will *w, mqtt *m)
+{
+    will **end = &m->wills;
+
+    if (m->n_wills == 0 && !will_waits(m, w)) {
+        will_free(w);
+        return;
+    }
+    if (m->n_wills == WILLS_MAX) {
+        mqtt_count_add(m, COUNT_WILLS_LOST, 1);
+        will_free(w);
+        return;
+    }
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = w;
+    m->n_wills++;
+    mqtt_ask_for_room(m);
+}
+
+void publish_wills(mqtt *m)
+{
+    while (m->wills != NULL && !will_waits(m, m->wills)) {
+        will *w = m->wills;
+
+        m->wills = w->next;
+        m->n_wills--;
+        will_free(w);
+    }
+    if (m->wills != NULL)
+        mqtt_ask_for_room(m);
+}

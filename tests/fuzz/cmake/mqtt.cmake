@@ -1,0 +1,5 @@
+logstore_fuzz(fuzz_mqtt_packet mqtt_core)
+foreach(target fuzz_mqtt_wire fuzz_mqtt_state)
+    logstore_fuzz(${target} mqtt_core)
+    target_sources(${target} PRIVATE ${CMAKE_SOURCE_DIR}/plugins/mqtt/mqtt.c)
+endforeach()

@@ -1,0 +1,2 @@
+logstore_fuzz(fuzz_websocket_target websocket_core)
+logstore_fuzz(fuzz_websocket_state websocket_core)

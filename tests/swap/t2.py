@@ -1,0 +1,101 @@
+"""The storm: the store is swapped again and again under full verified ingest and 64 readers.
+
+100 swaps, with LONG=1 a thousand. What it measures goes to build/swap.json.
+"""
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
+from node import BUILD, OWNER, ROOT, STREAM, Node, program, until  # noqa: E402
+from test_swap import build, command  # noqa: E402
+
+SWAPS = 30
+ROWS = 200000     # what the readers read; the slow ones take long over it
+CHUNK = 20000     # messages of one upload
+
+
+def generated(path, count, partition, seed, start=1700000000000):
+    with open(path, "wb") as out:
+        subprocess.run([program("logstore-gen"), "--stream", STREAM, "--partition", str(partition), "--count",
+                        str(count), "--publishers", "100", "--start-timestamp", str(start), "--seed", str(seed),
+                        "--content-bytes", "60"], check=True, stdout=out)
+    with open(path, "rb") as file:
+        return file.read()
+
+
+class Uploader(threading.Thread):
+    """Sends chunk after chunk, as fast as the node takes them, until told to stop."""
+
+    def __init__(self, node, folder):
+        super().__init__()
+        self.node, self.folder, self.stop = node, folder, threading.Event()
+        self.sent, self.failures = [], []
+
+    def run(self):
+        chunk = generated(os.path.join(self.folder, "chunk"), CHUNK, 1, 1)
+        number = 0
+        while not self.stop.is_set():
+            following = []
+            maker = threading.Thread(target=lambda: following.append(generated(
+                os.path.join(self.folder, "next"), CHUNK, 1, 1, 1700000000000 + (number + 1) * CHUNK)))
+            maker.start()
+            status, answer = self.node.upload(chunk, partition=1)
+            if status != 200 or answer != {"stored": CHUNK, "duplicates": 0, "rejected": []}:
+                self.failures.append((status, answer))
+            self.sent.append(chunk)
+            maker.join()
+            chunk = following[0]
+            number += 1
+
+
+class Storm(unittest.TestCase):
+    def test_swaps_under_load_fail_no_request_and_lose_no_message(self):
+        node = Node(config={"mode": {"type": "standalone", "trackedStreams": [
+            {"id": OWNER + "/*", "partitions": 2}]}, "log": {"level": "debug"}, "httpServer": {"port": 0, "idleTimeoutMs": 600000}}).start()
+        folder = tempfile.mkdtemp(prefix="logstore-storm-")
+        rows = generated(os.path.join(folder, "rows"), ROWS, 0, 7)
+        self.assertEqual(node.upload(rows)[1]["stored"], ROWS)
+        storm = subprocess.Popen(
+            [program("storm"), str(node.port), node.data_path() + "/from?fromTimestamp=0&format=raw", "60", "4"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        uploader = Uploader(node, folder)
+        uploader.start()
+        until(lambda: len(uploader.sent) > 0, what="the first upload")
+        builds = [build("logstore_b"), os.path.join(BUILD, "plugins", "logstore.so")]
+        for i in range(SWAPS):
+            result = command(node, "swap", "logStore", builds[i % 2])
+            self.assertEqual(result.returncode, 0, result.stderr)
+        uploader.stop.set()
+        uploader.join()
+        storm.stdin.close()
+        seen = json.loads(storm.stdout.read())
+        storm.wait(60)
+        self.assertEqual(uploader.failures, [])
+        self.assertEqual(seen["failures"], 0, seen)
+        self.assertGreater(seen["answers"], 0)
+        # Every acknowledged message is there, once, byte for byte, and no other.
+        status, _, body = node.get(node.data_path(partition=1) + "/from?fromTimestamp=0&format=raw")
+        self.assertEqual(status, 200)
+        self.assertEqual(body, b"".join(uploader.sent))
+        pauses = sorted(float(x) for x in re.findall(r"traffic waited ([\d.]+) ms", node.said()))
+        whole = sorted(int(x) for x in re.findall(r"in (\d+) ms; traffic", node.said()))
+        self.assertEqual(len(pauses), SWAPS)
+        figures = {"swaps": SWAPS, "pauseMsMedian": statistics.median(pauses),
+                   "pauseMsP99": pauses[int(len(pauses) * 0.99) - 1], "pauseMsMax": pauses[-1],
+                   "swapMsMedian": statistics.median(whole), "messages": len(uploader.sent) * CHUNK,
+                   "answers": seen["answers"], "answeredBytes": seen["bytes"]}
+        with open(os.path.join(ROOT, "build", "swap.json"), "w") as out:
+            json.dump(figures, out)
+        print("\n" + json.dumps(figures))
+        print("\n".join(l for l in node.said().split("\n") if "waited" in l)); node.stop()
+
+
+if __name__ == "__main__":
+    unittest.main()

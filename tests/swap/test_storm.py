@@ -1,0 +1,132 @@
+"""The storm: the store, and the interfaces in turn with it, are swapped again and again under full
+verified ingest, 64 readers and 16 WebSocket subscribers.
+
+100 swaps, with LONG=1 a thousand. What it measures goes to build/swap.json.
+"""
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
+import ws  # noqa: E402
+from node import BUILD, OWNER, ROOT, STREAM, Node, generate, join, program, split, until  # noqa: E402
+from test_swap import build, command  # noqa: E402
+
+SWAPS = 1000 if os.environ.get("LONG") == "1" else 100
+ROWS = 200000     # what the readers read; the slow ones take long over it
+CHUNK = 20000     # messages of one upload
+LIVE = 20         # messages that the subscribers get after each swap
+
+
+def generated(path, count, partition, seed, start=1700000000000):
+    with open(path, "wb") as out:
+        subprocess.run([program("logstore-gen"), "--stream", STREAM, "--partition", str(partition), "--count",
+                        str(count), "--publishers", "100", "--start-timestamp", str(start), "--seed", str(seed),
+                        "--content-bytes", "60"], check=True, stdout=out)
+    with open(path, "rb") as file:
+        return file.read()
+
+
+class Uploader(threading.Thread):
+    """Sends chunk after chunk, as fast as the node takes them, until told to stop."""
+
+    def __init__(self, node, folder):
+        super().__init__()
+        self.node, self.folder, self.stop = node, folder, threading.Event()
+        self.sent, self.failures = [], []
+
+    def run(self):
+        chunk = generated(os.path.join(self.folder, "chunk"), CHUNK, 1, 1)
+        number = 0
+        while not self.stop.is_set():
+            following = []
+            maker = threading.Thread(target=lambda: following.append(generated(
+                os.path.join(self.folder, "next"), CHUNK, 1, 1, 1700000000000 + (number + 1) * CHUNK)))
+            maker.start()
+            status, answer = self.node.upload(chunk, partition=1)
+            if status != 200 or answer != {"stored": CHUNK, "duplicates": 0, "rejected": []}:
+                self.failures.append((status, answer))
+            self.sent.append(chunk)
+            maker.join()
+            chunk = following[0]
+            number += 1
+
+
+class Subscriber(threading.Thread):
+    """Counts what comes, which must be 0, 1, 2, ..."""
+
+    def __init__(self, port, stream, expected):
+        super().__init__()
+        self.client = ws.Client(port, "/streams/%s/subscribe" % stream.replace("/", "%2F"))
+        self.expected, self.seen = expected, []
+
+    def run(self):
+        while len(self.seen) < self.expected:
+            self.seen.append(json.loads(self.client.receive())["n"])
+
+
+class Storm(unittest.TestCase):
+    def test_swaps_under_load_fail_no_request_and_lose_no_message(self):
+        node = Node(config={"mode": {"type": "standalone", "trackedStreams": [
+            {"id": OWNER + "/*", "partitions": 2}]}, "httpServer": {"port": 0, "idleTimeoutMs": 600000}},
+            plugins={"logStore": {"db": {"minFreeBytes": 0}}, "http": {}, "websocket": {"port": 0}}).start()
+        live, sockets = OWNER + "/live", int(re.search(r"listening on ws://127.0.0.1:(\d+)", node.said()).group(1))
+        folder = tempfile.mkdtemp(prefix="logstore-storm-")
+        rows = generated(os.path.join(folder, "rows"), ROWS, 0, 7)
+        self.assertEqual(node.upload(rows)[1]["stored"], ROWS)
+        storm = subprocess.Popen(
+            [program("storm"), str(node.port), node.data_path() + "/from?fromTimestamp=0&format=raw", "60", "4"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        uploader = Uploader(node, folder)
+        uploader.start()
+        until(lambda: len(uploader.sent) > 0, what="the first upload")
+        builds = [build("logstore_b"), os.path.join(BUILD, "plugins", "logstore.so")]
+        subscribers = [Subscriber(sockets, live, SWAPS * LIVE) for _ in range(16)]
+        for subscriber in subscribers:
+            subscriber.start()
+        lively = split(generate(SWAPS * LIVE, stream=live))
+        for i in range(SWAPS):
+            result = command(node, "swap", "logStore", builds[i % 2])
+            self.assertEqual(result.returncode, 0, result.stderr)
+            if i % 10 == 0:
+                result = command(node, "swap", "websocket" if i % 20 == 0 else "http")
+                self.assertEqual(result.returncode, 0, result.stderr)
+            status, answer = node.upload(join(lively[i * LIVE:(i + 1) * LIVE]), stream=live)
+            self.assertEqual((status, answer["stored"]), (200, LIVE))
+        for subscriber in subscribers:
+            subscriber.join(60)
+            self.assertEqual(subscriber.seen, list(range(SWAPS * LIVE)))
+        uploader.stop.set()
+        uploader.join()
+        storm.stdin.close()
+        seen = json.loads(storm.stdout.read())
+        storm.wait(60)
+        self.assertEqual(uploader.failures, [])
+        self.assertEqual(seen["failures"], 0, seen)
+        self.assertGreater(seen["answers"], 0)
+        # Every acknowledged message is there, once, byte for byte, and no other.
+        status, _, body = node.get(node.data_path(partition=1) + "/from?fromTimestamp=0&format=raw")
+        self.assertEqual(status, 200)
+        self.assertEqual(body, b"".join(uploader.sent))
+        said = "\n".join(line for line in node.said().split("\n") if "'logStore' was swapped" in line)
+        pauses = sorted(float(x) for x in re.findall(r"traffic waited ([\d.]+) ms", said))
+        whole = sorted(int(x) for x in re.findall(r"in (\d+) ms; traffic", said))
+        self.assertEqual(len(pauses), SWAPS)
+        figures = {"swaps": SWAPS, "pauseMsMedian": statistics.median(pauses),
+                   "pauseMsP99": pauses[int(len(pauses) * 0.99) - 1], "pauseMsMax": pauses[-1],
+                   "swapMsMedian": statistics.median(whole), "messages": len(uploader.sent) * CHUNK,
+                   "answers": seen["answers"], "answeredBytes": seen["bytes"]}
+        with open(os.path.join(ROOT, "build", "swap.json"), "w") as out:
+            json.dump(figures, out)
+        print("\n" + json.dumps(figures))
+        node.stop()
+
+
+if __name__ == "__main__":
+    unittest.main()
