@@ -85,7 +85,7 @@ static bool accept_pending(net *n)
 
 static void conn_unpark(broker_conn *c)
 {
-    c->parked = c->taken = false;
+    c->parked = c->held = c->taken = false;
     c->heard_ms = c->heard_ms != 0 ? net_now(c->net) : 0;
     c->pinged_ms = 0;
     sock_later(c);
@@ -120,12 +120,9 @@ void net_unpark(net *n, const ledger *owner)
         next = c->next;
         if (strcmp(c->name, owner->name) != 0)
             continue;
-        if (c->held && !c->parked)
-            sock_later(c);
-        c->held = false;
-        if (!c->parked)
+        if (!c->parked && !c->held)
             continue;
-        if (c->owner == owner || !c->asked) /* those of lost listeners are closed */
+        if (!c->parked || c->owner == owner || !c->asked) /* those of lost listeners are closed */
             conn_unpark(c);
         else
             conn_give_up(c, WS_RESTART, "service restart");

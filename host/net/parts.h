@@ -164,6 +164,11 @@ static inline bool sock_can_hear(const broker_conn *c)
 {
     return c->owner != NULL && !c->parked;
 }
+/* Its plugin takes nothing now. */
+static inline bool sock_is_paused(const broker_conn *c)
+{
+    return c->paused || c->held;
+}
 static inline size_t sock_queued(const broker_conn *c)
 {
     return c->out.bytes + c->batch.bytes;

@@ -264,7 +264,7 @@ void net_pause(broker_conn *c)
 
 void net_resume(broker_conn *c)
 {
-    if (!sock_is_paused(c))
+    if (!c->paused)
         return;
     c->paused = false;
     c->heard_ms = net_now(c->net);
