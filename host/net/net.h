@@ -38,6 +38,7 @@ size_t net_queued(broker_conn *c);
 broker_str net_address(broker_conn *c);
 void net_hang_up(broker_conn *c, int32_t code, const char *why);
 uint64_t net_id(broker_conn *c);
+broker_str net_header(broker_conn *c, const char *name);
 broker_rc net_adopt(net *n, ledger *owner, uint64_t id, const broker_peer_calls *calls,
                     broker_conn **out);
 

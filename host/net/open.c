@@ -85,7 +85,9 @@ static void request_read(broker_conn *c, const head *h)
         refuse(c, status, REFUSE_HANDSHAKE, why);
         return;
     }
+    c->request = h;
     rc = ask(c, h->target);
+    c->request = NULL;
     if (c->state == SOCK_GONE)
         return;
     if (rc != BROKER_OK) {

@@ -77,7 +77,8 @@ struct broker_conn {
     dial *dial;
     wire *wire;
     ws *ws;
-    sb head; /* of the handshake */
+    sb head;             /* of the handshake */
+    const head *request; /* while its plugin is asked about it; else NULL */
     char key[SHAKE_KEY];
 
     outq out;
@@ -155,11 +156,6 @@ void sock_cut(broker_conn *c, close_reason reason, int32_t code, const char *why
 void sock_end(broker_conn *c);
 void sock_tick(broker_conn *c, uint64_t now);
 bool sock_is_ws(const broker_conn *c);
-/* Its plugin takes nothing now. */
-static inline bool sock_is_paused(const broker_conn *c)
-{
-    return c->paused || c->held;
-}
 static inline bool sock_can_hear(const broker_conn *c)
 {
     return c->owner != NULL && !c->parked;

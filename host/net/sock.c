@@ -289,6 +289,11 @@ void net_hang_up(broker_conn *c, int32_t code, const char *why)
     sock_close(c, CLOSE_LOCAL, code, why);
 }
 
+broker_str net_header(broker_conn *c, const char *name)
+{
+    return c->request != NULL ? head_get(c->request, name) : (broker_str){NULL, 0};
+}
+
 uint64_t net_id(broker_conn *c)
 {
     return c->id;

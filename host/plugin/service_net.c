@@ -69,4 +69,5 @@ const broker_net service_net = {
     net_unlisten,       connect_to,  upgrade,    net_send,
     net_send_buf,       net_pause,   net_resume, net_queued,
     net_address,        net_hang_up, net_id,     adopt,
+    net_header,
 };

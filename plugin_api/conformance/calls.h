@@ -62,6 +62,7 @@
     X(net, close, LOOP, OLD, NEVER)                                                                \
     X(net, id, LOOP, OLD, NEVER)                                                                   \
     X(net, adopt, LOOP, NEW, BROKER_EGONE)                                                         \
+    X(net, header, LOOP, OLD, NEVER)                                                               \
     X(fetch, start, LOOP, NEW, BROKER_EIO)                                                         \
     X(fetch, cancel, LOOP, OLD, NEVER)                                                             \
     X(work, submit, ANY, NEW, BROKER_ENOMEM)                                                       \

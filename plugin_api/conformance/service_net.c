@@ -275,10 +275,17 @@ static broker_rc net_adopt(broker_ctx *ctx, uint64_t id, const broker_peer_calls
     return BROKER_EGONE;
 }
 
+static broker_str net_header(broker_conn *c, const char *name)
+{
+    (void)name;
+    called_on(c, CONN, CALL_net_header);
+    return (broker_str){NULL, 0};
+}
+
 const broker_net kit_net = {
     sizeof kit_net, 0,         net_listen,   net_port,  net_unlisten, net_connect,
     net_upgrade,    net_send,  net_send_buf, net_pause, net_resume,   net_queued,
-    net_address,    net_close, net_id,       net_adopt,
+    net_address,    net_close, net_id,       net_adopt, net_header,
 };
 
 /* ---- for checks ---- */

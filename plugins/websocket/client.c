@@ -173,15 +173,42 @@ static bool partitions_check(websocket *w, const target *t, sb *why)
     return false;
 }
 
+/* A browser lets any page open a connection to anybody, this node included: where nobody shows a
+ * key, pages may not publish with the node's signature unless they are listed. */
+static bool origin_check(websocket *w, broker_conn *conn, const target *t, broker_rc *status,
+                         sb *why)
+{
+    broker_str origin = w->net->header(conn, "Origin");
+    sb listed = SB_INIT;
+    bool ok;
+
+    if (!t->publish || origin.ptr == NULL || w->access->required(w->ctx))
+        return true;
+    sb_json_string(&listed, origin.ptr, origin.len);
+    ok = w->origins.len != 0 &&
+         (memmem(w->origins.ptr, w->origins.len, "\"*\"", 3) != NULL ||
+          memmem(w->origins.ptr, w->origins.len, listed.data, listed.len) != NULL);
+    sb_done(&listed);
+    if (!ok) {
+        *status = 403;
+        sb_printf(why,
+                  "pages of '%.*s' may not publish here; list it in 'allowedOrigins', or ask for "
+                  "API keys",
+                  (int)origin.len, origin.ptr);
+    }
+    return ok;
+}
+
 /* BROKER_OK and *out, or the HTTP status to refuse with and a sentence in *why. */
-static broker_rc request_check(websocket *w, broker_str text, target *out, sb *why)
+static broker_rc request_check(websocket *w, broker_conn *conn, broker_str text, target *out,
+                               sb *why)
 {
     broker_rc status = 400;
     target t = {.publish = false};
     sb key = SB_INIT;
 
     if (!target_read(text, &t, &key, why) || !key_check(w, &key, &status, why) ||
-        !partitions_check(w, &t, why)) {
+        !origin_check(w, conn, &t, &status, why) || !partitions_check(w, &t, why)) {
         target_done(&t);
     } else {
         *out = t;
@@ -207,7 +234,7 @@ broker_rc client_accept(void *self, broker_conn *conn, broker_str text, broker_p
     websocket *w = self;
     session s = {.conn = w->net->id(conn)};
     sb why = SB_INIT;
-    broker_rc status = request_check(w, text, &s.want, &why);
+    broker_rc status = request_check(w, conn, text, &s.want, &why);
 
     if (status == BROKER_OK) {
         if (s.want.publish)

@@ -41,7 +41,8 @@ struct websocket {
     const broker_access *access;
     const broker_metrics *metrics;
     const broker_work *work;
-    bool wrapped; /* option payloadMetadata */
+    bool wrapped;       /* option payloadMetadata */
+    broker_str origins; /* option allowedOrigins, as JSON */
     size_t max_queued;
     broker_listener *listener;
     client *clients;

@@ -26,6 +26,7 @@ static broker_rc create(broker_ctx *ctx, void **self)
                                "work, version 1 each");
     }
     w->wrapped = w->config->boolean(ctx, "payloadMetadata") != 0;
+    w->origins = w->config->json(ctx, "allowedOrigins");
     w->max_queued = (size_t)w->config->integer(ctx, "maxQueuedBytes");
     w->last_waiting = &w->waiting;
     *self = w;

@@ -240,6 +240,7 @@ AT(broker_net, address, 88);
 AT(broker_net, close, 96);
 AT(broker_net, id, 104);
 AT(broker_net, adopt, 112);
+AT(broker_net, header, 120);
 
 AT(broker_fetch_request, size, 0);
 AT(broker_fetch_request, timeout_ms, 4);

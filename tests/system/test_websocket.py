@@ -475,10 +475,36 @@ def documented(language):
         return re.search("```%s\n(.*?)```" % language, file.read(), re.S).group(1)
 
 
+class Pages(unittest.TestCase):
+    """Browsers let any page ask any node on the machine."""
+
+    def asks(self, node, origin, kind="publish", **query):
+        try:
+            with Client(node.ws_port, path(STREAM, kind, **query), headers={"Origin": origin}):
+                return 101
+        except Refused as refused:
+            return int(refused.args[0].split()[1])
+
+    def test_a_page_may_publish_only_when_it_is_listed(self):
+        node = WsNode({"allowedOrigins": ["https://app.example"]}).start()
+        self.assertEqual(self.asks(node, "https://app.example"), 101)
+        for origin in ("https://evil.example", "https://app.example.evil", "null", 'https://app.example","x'):
+            self.assertEqual(self.asks(node, origin), 403, origin)
+        self.assertEqual(self.asks(node, "https://evil.example", "subscribe"), 101, "what GET gives, this gives too")
+        self.assertIn("may not publish here; list it in 'allowedOrigins'", node.said())
+        node.stop()
+
+    def test_a_page_that_shows_a_key_may(self):
+        node = WsNode({"apiAuthentication": {"keys": ["k"]}}).start()
+        self.assertEqual(self.asks(node, "https://app.example", apiKey="k"), 101)
+        self.assertEqual(self.asks(node, "https://app.example"), 401)
+        node.stop()
+
+
 class RealClients(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.node = WsNode().start()
+        cls.node = WsNode({"allowedOrigins": ["null", "file://"]}).start()  # a page from the disk
         cls.peers = os.path.join(ROOT, "tests", "peers")
 
     @classmethod

@@ -30,7 +30,7 @@ def path(stream, kind, **query):
 
 
 class Client:
-    def __init__(self, port, target, receive_buffer=None, context=None, timeout=30):
+    def __init__(self, port, target, receive_buffer=None, context=None, timeout=30, headers=None):
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -43,7 +43,8 @@ class Client:
         self.timeout = timeout
         key = base64.b64encode(os.urandom(16))
         self.socket.sendall(b"GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n" % (target.encode(), port, key))
+                            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n" % (target.encode(), port, key) +
+                            "".join("%s: %s\r\n" % h for h in (headers or {}).items()).encode() + b"\r\n")
         head = self.head()
         if not head.startswith(b"HTTP/1.1 101 "):
             raise Refused(head + self.rest())

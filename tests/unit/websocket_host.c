@@ -38,6 +38,12 @@ static int32_t config_boolean(broker_ctx *ctx, const char *path)
     return h.wrapped;
 }
 
+static broker_str config_json(broker_ctx *ctx, const char *path)
+{
+    (void)ctx, (void)path; /* allowedOrigins */
+    return (broker_str){"[]", 2};
+}
+
 static broker_str config_string(broker_ctx *ctx, const char *path)
 {
     (void)ctx;
@@ -195,6 +201,12 @@ static uint64_t net_id(broker_conn *c)
     return c->id;
 }
 
+static broker_str net_header(broker_conn *conn, const char *name)
+{
+    (void)conn, (void)name; /* no browser asks here */
+    return (broker_str){NULL, 0};
+}
+
 static broker_rc net_adopt(broker_ctx *ctx, uint64_t id, const broker_peer_calls *calls,
                            broker_conn **out)
 {
@@ -283,7 +295,8 @@ static const void *host_service(broker_ctx *ctx, const char *id)
     static const broker_config config = {.size = sizeof config,
                                          .integer = config_integer,
                                          .boolean = config_boolean,
-                                         .string = config_string};
+                                         .string = config_string,
+                                         .json = config_json};
     static const broker_bus bus = {.size = sizeof bus,
                                    .subscribe = bus_subscribe,
                                    .unsubscribe = bus_unsubscribe,
@@ -305,7 +318,8 @@ static const void *host_service(broker_ctx *ctx, const char *id)
                                    .address = net_address,
                                    .close = net_close,
                                    .id = net_id,
-                                   .adopt = net_adopt};
+                                   .adopt = net_adopt,
+                                   .header = net_header};
     static const broker_access access = {sizeof access, 0, access_required, access_check};
     static const broker_metrics metrics = {.size = sizeof metrics,
                                            .counter = metric_make,

@@ -579,6 +579,9 @@ typedef struct broker_net {
      * start() has returned. BROKER_EGONE: it has ended meanwhile. */
     broker_rc (*adopt)(broker_ctx *ctx, uint64_t id, const broker_peer_calls *calls,
                        broker_conn **out);
+    /* Inside accepted(): a header of a WebSocket's request; ptr is NULL when absent. Browsers
+     * say in "Origin" whose page asks; they let any page ask anybody. */
+    broker_str (*header)(broker_conn *conn, const char *name);
 } broker_net;
 
 /* ---- Service: HTTP client -------------------------------------------------- */
