@@ -7,6 +7,7 @@
 #define BATCH_MESSAGES 8192u
 #define BATCH_BYTES    (16u << 20)
 #define TEND_MS        10000u
+#define RETAINED_MAX   100u
 
 typedef struct gathered {
     ingest *in;
@@ -30,7 +31,9 @@ struct ingest {
     gathered *writing; /* on the worker, or NULL */
     gathered *spare;
     broker_metric *outcomes[BROKER_FULL + 1], *commit_seconds, *commit_messages, *unsynced,
-        *disk_free;
+        *disk_free, *slabs, *forgotten_by_age, *forgotten_by_size;
+    broker_metric **retained; /* of l->retention[i] with a size; NULL: it has none */
+    store_stats told;         /* the writer's */
     broker_timer *timer;
     bool well, tending;
     uint64_t equivocation_ns; /* when the last one was logged; the writer's */
@@ -57,6 +60,21 @@ static void equivocation_log(ingest *in, const gathered *g)
                 "(the first in '%.*s', partition %u, timestamp %lld)",
                 n, (int)first->stream.len, first->stream.ptr, first->partition,
                 (long long)first->timestamp_ms);
+}
+
+/* [worker], the writer's lane */
+static void stats_tell(ingest *in)
+{
+    const broker_metrics *m = in->l->metrics;
+    store_stats now = store_count(in->l->store);
+
+    m->set(in->slabs, (double)now.slabs);
+    m->add(in->forgotten_by_age, (int64_t)(now.forgotten_by_age - in->told.forgotten_by_age));
+    m->add(in->forgotten_by_size, (int64_t)(now.forgotten_by_size - in->told.forgotten_by_size));
+    in->told = now;
+    for (size_t i = 0; i < in->l->n_retention; i++)
+        if (in->retained[i] != NULL)
+            m->set(in->retained[i], (double)store_retained(in->l->store, i));
 }
 
 /* [worker] */
@@ -103,6 +121,7 @@ static void tend_run(void *arg)
 
     store_tend(in->l->store);
     in->l->metrics->set(in->disk_free, (double)store_disk_free(in->l->store));
+    stats_tell(in);
 }
 
 static void tend_done(void *arg)
@@ -180,6 +199,43 @@ static size_t on_msgs(void *self, const broker_msg *const *msgs, size_t n)
     return taken;
 }
 
+/* A label value, as the text of Prometheus quotes it. */
+static void label_put(sb *out, const char *text)
+{
+    for (const char *p = text; *p != '\0'; p++)
+        if (*p == '\n')
+            sb_puts(out, "\\n");
+        else if (*p == '"' || *p == '\\')
+            sb_printf(out, "\\%c", *p);
+        else
+            sb_putc(out, *p);
+}
+
+/* What the entries with a size keep; the first RETAINED_MAX of them. */
+static bool retained_make(ingest *in)
+{
+    logstore *l = in->l;
+    size_t made = 0;
+    bool ok = true;
+
+    in->retained = must_alloc((l->n_retention + 1) * sizeof(broker_metric *));
+    for (size_t i = 0; ok && i < l->n_retention && made < RETAINED_MAX; i++) {
+        sb label = SB_INIT;
+
+        if (l->retention[i].max_bytes == 0)
+            continue;
+        sb_puts(&label, "stream=\"");
+        label_put(&label, l->retention[i].pattern);
+        sb_putc(&label, '"');
+        ok = l->metrics->gauge(l->ctx, "retained_bytes", label.data,
+                               "Bytes of messages kept by an entry of retention with maxBytes.",
+                               &in->retained[i]) == BROKER_OK;
+        sb_done(&label);
+        made++;
+    }
+    return ok;
+}
+
 static bool metrics_make(ingest *in)
 {
     static const char *const names[] = {
@@ -209,7 +265,16 @@ static bool metrics_make(ingest *in)
            m->gauge(ctx, "unsynced_messages", NULL, "Messages taken and not yet on disk.",
                     &in->unsynced) == BROKER_OK &&
            m->gauge(ctx, "disk_free_bytes", NULL, "Free bytes of the disk of the store.",
-                    &in->disk_free) == BROKER_OK;
+                    &in->disk_free) == BROKER_OK &&
+           m->gauge(ctx, "slabs", NULL, "Slabs that the store is divided into; 256 at most.",
+                    &in->slabs) == BROKER_OK &&
+           m->counter(ctx, "forgotten_messages_total", "limit=\"maxAgeMs\"",
+                      "Messages that retention has forgotten.",
+                      &in->forgotten_by_age) == BROKER_OK &&
+           m->counter(ctx, "forgotten_messages_total", "limit=\"maxBytes\"",
+                      "Messages that retention has forgotten.",
+                      &in->forgotten_by_size) == BROKER_OK &&
+           retained_make(in);
 }
 
 /* Subscribe to what is tracked: a wildcard or all partitions at once, else one by one. */
@@ -276,6 +341,7 @@ void ingest_free(ingest *in)
     for (size_t i = 0; i < in->n_subs; i++)
         in->l->bus->unsubscribe(in->subs[i].sub);
     free(in->subs);
+    free(in->retained);
     free(in->open);
     free(in->spare);
     free(in);

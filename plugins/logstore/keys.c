@@ -64,30 +64,100 @@ bool part_key_open(const uint8_t *key, size_t len, broker_str *stream, uint32_t 
     return true;
 }
 
-void part_record_make(sb *out, const part_record *p)
+void slab_key_make(sb *out, uint32_t slab)
 {
-    uint8_t *to = (uint8_t *)sb_room(out, 44);
+    uint8_t number[4];
 
-    put_u32be(to, p->id);
-    put_u64be(to + 4, p->messages);
-    put_u64be(to + 12, p->bytes);
-    put_u64be(to + 20, (uint64_t)p->first_ms);
-    put_u64be(to + 28, (uint64_t)p->last_ms);
-    put_u64be(to + 36, (uint64_t)p->max_age_ms);
-    out->len += 44;
+    put_u32be(number, slab);
+    sb_putc(out, 's');
+    sb_append(out, number, sizeof number);
 }
 
-bool part_record_open(const uint8_t *bytes, size_t len, part_record *out)
+bool slab_key_open(const uint8_t *key, size_t len, uint32_t *slab)
 {
-    if (len != 44)
+    if (len != 5 || key[0] != 's')
         return false;
-    *out = (part_record){
-        .id = get_u32be(bytes),
-        .messages = get_u64be(bytes + 4),
-        .bytes = get_u64be(bytes + 12),
-        .first_ms = (int64_t)get_u64be(bytes + 20),
-        .last_ms = (int64_t)get_u64be(bytes + 28),
-        .max_age_ms = (int64_t)get_u64be(bytes + 36),
+    *slab = get_u32be(key + 1);
+    return true;
+}
+
+void slab_record_make(sb *out, const slab_record *r)
+{
+    uint8_t *to = (uint8_t *)sb_room(out, 16);
+
+    put_u64be(to, (uint64_t)r->start_ms);
+    put_u64be(to + 8, (uint64_t)r->end_ms);
+    out->len += 16;
+    sb_append(out, r->group.ptr, r->group.len);
+}
+
+bool slab_record_open(const uint8_t *bytes, size_t len, slab_record *out)
+{
+    if (len < 16)
+        return false;
+    *out = (slab_record){
+        .start_ms = (int64_t)get_u64be(bytes),
+        .end_ms = (int64_t)get_u64be(bytes + 8),
+        .group = {(const char *)bytes + 16, len - 16},
     };
+    return out->start_ms < out->end_ms;
+}
+
+void counts_key_make(sb *out, uint32_t slab, uint32_t part)
+{
+    uint8_t numbers[8];
+
+    put_u32be(numbers, slab);
+    put_u32be(numbers + 4, part);
+    sb_putc(out, 'n');
+    sb_append(out, numbers, sizeof numbers);
+}
+
+bool counts_key_open(const uint8_t *key, size_t len, uint32_t *slab, uint32_t *part)
+{
+    if (len != 9 || key[0] != 'n')
+        return false;
+    *slab = get_u32be(key + 1);
+    *part = get_u32be(key + 5);
+    return true;
+}
+
+void counts_make(sb *out, const counts *c)
+{
+    uint8_t *to = (uint8_t *)sb_room(out, 32);
+
+    put_u64be(to, c->messages);
+    put_u64be(to + 8, c->bytes);
+    put_u64be(to + 16, (uint64_t)c->first_ms);
+    put_u64be(to + 24, (uint64_t)c->last_ms);
+    out->len += 32;
+}
+
+bool counts_open(const uint8_t *bytes, size_t len, counts *out)
+{
+    if (len != 32)
+        return false;
+    *out = (counts){
+        .messages = get_u64be(bytes),
+        .bytes = get_u64be(bytes + 8),
+        .first_ms = (int64_t)get_u64be(bytes + 16),
+        .last_ms = (int64_t)get_u64be(bytes + 24),
+    };
+    return out->messages != 0 && out->first_ms <= out->last_ms;
+}
+
+void slab_name_make(char out[24], uint32_t slab)
+{
+    snprintf(out, 24, "slab-%u", slab);
+}
+
+bool slab_name_open(const char *name, uint32_t *slab)
+{
+    int64_t id;
+
+    if (strncmp(name, "slab-", 5) != 0 || !parse_i64(name + 5, strlen(name + 5), &id) || id < 0 ||
+        id > UINT32_MAX)
+        return false;
+    *slab = (uint32_t)id;
     return true;
 }

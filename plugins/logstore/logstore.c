@@ -57,7 +57,8 @@ static void retention_read(logstore *l)
 
         streamr_stream_id_normalise(pattern, strlen(pattern), &normal);
         l->retention[l->n_retention++] =
-            (retention){normal.data, json_integer_value(json_object_get(item, "maxAgeMs"))};
+            (retention){normal.data, json_integer_value(json_object_get(item, "maxAgeMs")),
+                        (uint64_t)json_integer_value(json_object_get(item, "maxBytes"))};
     }
     json_decref(list);
 }
@@ -118,6 +119,13 @@ static broker_rc create(broker_ctx *ctx, void **self)
     return BROKER_OK;
 }
 
+static void store_says(void *arg, uint32_t level, const char *line)
+{
+    logstore *l = arg;
+
+    l->ctx->host->log(l->ctx, level, line);
+}
+
 static broker_rc open_store(logstore *l)
 {
     char *path = data_path(l);
@@ -128,6 +136,8 @@ static broker_rc open_store(logstore *l)
         .min_free_bytes = (uint64_t)l->config->integer(l->ctx, "db.minFreeBytes"),
         .retention = l->retention,
         .n_retention = l->n_retention,
+        .say = store_says,
+        .say_arg = l,
     };
     sb why = SB_INIT;
     broker_rc rc = BROKER_OK;

@@ -92,12 +92,12 @@ static void on_metadata(void *self, broker_req *req)
 {
     logstore *l = self;
     sb stream = SB_INIT, body = SB_INIT;
-    part_record p = {0};
+    counts p = {0};
     uint32_t partition;
 
     if (path_part(l, req, &stream, &partition)) {
         if (!store_part(l->store, (broker_str){stream.data, stream.len}, partition, &p))
-            p = (part_record){0};
+            p = (counts){0};
         sb_printf(&body,
                   "{\"totalBytes\":%llu,\"totalMessages\":%llu,\"firstMessage\":%lld,"
                   "\"lastMessage\":%lld}",
@@ -135,7 +135,7 @@ static void on_storage(void *self, broker_req *req)
     sb_done(&body);
 }
 
-static bool part_list(void *arg, broker_str stream, uint32_t partition, const part_record *p)
+static bool part_list(void *arg, broker_str stream, uint32_t partition, const counts *p)
 {
     sb *body = arg;
 

@@ -5,61 +5,83 @@
 
 #define HOUR_MS 3600000ll
 
-int64_t slab_span(int64_t max_age_ms)
+void rule_init(rule *r)
 {
-    if (max_age_ms == 0)
-        return SLAB_SPAN_MS;
-    return max_age_ms / 8 > HOUR_MS ? max_age_ms / 8 : HOUR_MS;
-}
+    sb group = SB_INIT;
+    int64_t hours = 1;
 
-void slab_name(const slab *s, char name[64])
-{
-    if (s->start_ms == INT64_MIN)
-        snprintf(name, 64, "slab-%" PRId64 "-ancient", s->max_age_ms);
+    while (hours <= r->max_age_ms / SLAB_PARTS / HOUR_MS / 2)
+        hours *= 2;
+    r->span_ms = r->max_age_ms != 0 ? hours * HOUR_MS : SLAB_SPAN_MS;
+    if (r->max_bytes != 0)
+        sb_printf(&group, "b%s", r->pattern);
+    else if (r->max_age_ms != 0)
+        sb_printf(&group, "a%" PRId64, hours);
     else
-        snprintf(name, 64, "slab-%" PRId64 "-%" PRId64, s->max_age_ms, s->start_ms);
+        sb_puts(&group, "");
+    r->group = group.data;
 }
 
-bool slab_of_name(const char *name, slab *out)
+slab *slab_find(const slabs *all, const char *group, int64_t ms)
 {
-    const char *dash;
+    for (size_t i = all->n; i-- > 0;) { /* the newest is wanted most */
+        slab *s = all->items[i];
 
-    *out = (slab){0};
-    if (strncmp(name, "slab-", 5) != 0 || (dash = strchr(name + 5, '-')) == NULL ||
-        !parse_i64(name + 5, (size_t)(dash - name - 5), &out->max_age_ms))
-        return false;
-    if (strcmp(dash + 1, "ancient") == 0) {
-        out->start_ms = INT64_MIN;
-        return true;
+        if (!s->dropped && s->start_ms <= ms && ms < s->end_ms && strcmp(s->group, group) == 0)
+            return s;
     }
-    if (!parse_i64(dash + 1, strlen(dash + 1), &out->start_ms))
-        return false;
-    out->end_ms = out->start_ms + slab_span(out->max_age_ms);
-    return true;
+    return NULL;
 }
 
-slab slab_for(const slabs *all, int64_t max_age_ms, int64_t timestamp_ms)
-{
-    int64_t span = slab_span(max_age_ms);
-    slab s = {.max_age_ms = max_age_ms};
-
-    if (max_age_ms == 0 && timestamp_ms < all->ancient_ms) {
-        s.start_ms = INT64_MIN;
-        s.end_ms = all->ancient_ms;
-        return s;
-    }
-    s.start_ms = timestamp_ms / span * span;
-    s.end_ms = s.start_ms + span;
-    return s;
-}
-
-slab *slab_find(const slabs *all, int64_t max_age_ms, int64_t start_ms)
+slab *slab_of_id(const slabs *all, uint32_t id)
 {
     for (size_t i = 0; i < all->n; i++)
-        if (!all->items[i]->dropped && all->items[i]->max_age_ms == max_age_ms &&
-            all->items[i]->start_ms == start_ms)
+        if (all->items[i]->id == id)
             return all->items[i];
     return NULL;
+}
+
+void slab_place(const slabs *all, const rule *r, int64_t ms, int64_t *start_ms, int64_t *end_ms)
+{
+    if (r->max_age_ms == 0 && ms < all->ancient_ms) {
+        *start_ms = 0;
+        *end_ms = all->ancient_ms;
+    } else {
+        *start_ms = ms / r->span_ms * r->span_ms;
+        *end_ms = *start_ms <= INT64_MAX - r->span_ms ? *start_ms + r->span_ms : INT64_MAX;
+    }
+}
+
+static int64_t distance(const slab *s, int64_t ms)
+{
+    return ms < s->start_ms ? s->start_ms - ms : ms >= s->end_ms ? ms - s->end_ms + 1 : 0;
+}
+
+slab *slab_nearest(const slabs *all, const char *group, int64_t ms)
+{
+    slab *best = NULL;
+    bool best_is_own = false;
+
+    for (size_t i = 0; i < all->n; i++) {
+        slab *s = all->items[i];
+        bool own = strcmp(s->group, group) == 0;
+
+        if (s->dropped || (best_is_own && !own))
+            continue;
+        if (best == NULL || own != best_is_own || distance(s, ms) < distance(best, ms)) {
+            best = s;
+            best_is_own = own;
+        }
+    }
+    return best;
+}
+
+int64_t slab_oldest(const slabs *all, const char *group)
+{
+    for (size_t i = 0; i < all->n; i++)
+        if (!all->items[i]->dropped && strcmp(all->items[i]->group, group) == 0)
+            return all->items[i]->start_ms;
+    return 0;
 }
 
 void slab_insert(slabs *all, slab *s)
@@ -67,13 +89,12 @@ void slab_insert(slabs *all, slab *s)
     size_t at = all->n;
 
     all->items = must_realloc(all->items, (all->n + 1) * sizeof(slab *));
-    for (; at > 0 && (all->items[at - 1]->max_age_ms > s->max_age_ms ||
-                      (all->items[at - 1]->max_age_ms == s->max_age_ms &&
-                       all->items[at - 1]->start_ms > s->start_ms));
-         at--)
+    for (; at > 0 && all->items[at - 1]->start_ms > s->start_ms; at--)
         all->items[at] = all->items[at - 1];
     all->items[at] = s;
     all->n++;
+    if (s->id >= all->next_id)
+        all->next_id = s->id + 1;
 }
 
 slab *slab_take_unused(slabs *all)
@@ -88,4 +109,14 @@ slab *slab_take_unused(slabs *all)
         return s;
     }
     return NULL;
+}
+
+void slab_free(slab *s)
+{
+    if (s == NULL)
+        return;
+    if (s->cf != NULL)
+        rocksdb_column_family_handle_destroy(s->cf); /* of a dropped one: now the files go */
+    free(s->group);
+    free(s);
 }

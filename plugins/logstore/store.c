@@ -1,61 +1,22 @@
 /* store -- opening, closing, what is interned. See store.h. */
 #include "store_inner.h"
 
-#include "streamr/streamr.h"
-
 #include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- interned names ---- */
-
-entry *entry_find(const store *s, const void *name, size_t len)
+void say(store *s, uint32_t level, const char *fmt, ...)
 {
-    entry *e = s->entries[hash_bytes(name, len) % MAP_SLOTS];
+    sb line = SB_INIT;
+    va_list args;
 
-    while (e != NULL && (e->name_len != len || memcmp(e->name, name, len) != 0))
-        e = e->next;
-    return e;
-}
-
-entry *entry_add(store *s, const void *name, size_t len, bool is_part, uint32_t id)
-{
-    entry **slot = &s->entries[hash_bytes(name, len) % MAP_SLOTS];
-    entry *e = must_alloc(sizeof *e);
-
-    e->name = (uint8_t *)must_strndup(name, len);
-    e->name_len = len;
-    e->id = id;
-    e->is_part = is_part;
-    e->record = (part_record){.id = id, .first_ms = 1};
-    e->next = *slot;
-    *slot = e;
-    if (is_part && id >= s->next_part)
-        s->next_part = id + 1;
-    if (!is_part && id >= s->next_publisher)
-        s->next_publisher = id + 1;
-    return e;
-}
-
-static void entries_free(store *s)
-{
-    for (size_t i = 0; i < MAP_SLOTS; i++)
-        while (s->entries[i] != NULL) {
-            entry *e = s->entries[i];
-
-            s->entries[i] = e->next;
-            free(e->name);
-            free(e);
-        }
-}
-
-int64_t retention_of(const store *s, broker_str stream)
-{
-    for (size_t i = 0; i < s->n_retention; i++)
-        if (streamr_stream_matches(s->retention[i].pattern, strlen(s->retention[i].pattern),
-                                   stream.ptr, stream.len))
-            return s->retention[i].max_age_ms;
-    return 0;
+    if (s->options.say == NULL)
+        return;
+    va_start(args, fmt);
+    sb_vprintf(&line, fmt, args);
+    va_end(args);
+    s->options.say(s->options.say_arg, level, line.data);
+    sb_done(&line);
 }
 
 /* ---- opening ---- */
@@ -79,8 +40,7 @@ static rocksdb_options_t *options_make(store *s, const store_options *o)
     rocksdb_options_set_create_missing_column_families(options, 1);
     rocksdb_options_set_write_buffer_size(options, o->write_buffer_bytes);
     rocksdb_options_set_db_write_buffer_size(options, 2 * o->write_buffer_bytes);
-    rocksdb_options_set_memtable_whole_key_filtering(options, 1);
-    rocksdb_options_set_memtable_prefix_bloom_size_ratio(options, 0.05);
+    /* No Bloom filter in memory: RocksDB makes one of a twentieth of the buffer for each slab. */
     rocksdb_options_set_max_background_jobs(options, 2);
     rocksdb_options_set_max_open_files(options, 256);
     rocksdb_options_set_paranoid_checks(options, 1);
@@ -96,14 +56,17 @@ static rocksdb_options_t *options_make(store *s, const store_options *o)
 
 static void slab_adopt(store *s, const char *name, rocksdb_column_family_handle_t *cf)
 {
-    slab *made = must_alloc(sizeof *made);
+    uint32_t id;
+    slab *made;
 
-    if (!slab_of_name(name, made)) {
-        free(made);
+    if (!slab_name_open(name, &id)) {
         rocksdb_column_family_handle_destroy(cf);
         return;
     }
+    made = must_alloc(sizeof *made);
+    made->id = id;
     made->cf = cf;
+    made->newest_ms = -1;
     slab_insert(&s->slabs, made);
 }
 
@@ -123,7 +86,7 @@ static bool meta_read(store *s, sb *why)
             sb_printf(why,
                       "'%s' has the on-disk format %u; this build reads up to %u. Use the build "
                       "that wrote it, or a newer one",
-                      s->path, version, FORMAT_VERSION);
+                      s->options.path, version, FORMAT_VERSION);
             return false;
         }
         value = rocksdb_get_cf(s->db, s->reads, s->meta, "a", 1, &len, &err);
@@ -134,7 +97,7 @@ static bool meta_read(store *s, sb *why)
         }
         free(value);
         sb_printf(why, "'%s' lacks its own description; it was not written by this program",
-                  s->path);
+                  s->options.path);
         free(err);
         return false;
     }
@@ -148,37 +111,7 @@ static bool meta_read(store *s, sb *why)
         rocksdb_write(s->db, s->sync, wb, &err);
     rocksdb_writebatch_destroy(wb);
     if (err != NULL)
-        sb_printf(why, "cannot write to '%s': %s", s->path, err);
-    free(err);
-    return err == NULL;
-}
-
-/* Parts and publishers into memory; what is there already keeps its place. */
-static bool names_read(store *s, sb *why)
-{
-    rocksdb_iterator_t *it = rocksdb_create_iterator_cf(s->db, s->reads, s->meta);
-    char *err = NULL;
-
-    for (rocksdb_iter_seek_to_first(it); rocksdb_iter_valid(it); rocksdb_iter_next(it)) {
-        size_t key_len, len;
-        const char *key = rocksdb_iter_key(it, &key_len);
-        const uint8_t *value = (const uint8_t *)rocksdb_iter_value(it, &len);
-        part_record record;
-        entry *e = entry_find(s, key, key_len);
-
-        if (key[0] == 'p' && part_record_open(value, len, &record)) {
-            e = e != NULL ? e : entry_add(s, key, key_len, true, record.id);
-            e->record = record;
-            e->written = true;
-        } else if (key[0] == 'u' && len == 4) {
-            e = e != NULL ? e : entry_add(s, key, key_len, false, get_u32be(value));
-            e->written = true;
-        }
-    }
-    rocksdb_iter_get_error(it, &err);
-    rocksdb_iter_destroy(it);
-    if (err != NULL)
-        sb_printf(why, "cannot read '%s': %s", s->path, err);
+        sb_printf(why, "cannot write to '%s': %s", s->options.path, err);
     free(err);
     return err == NULL;
 }
@@ -189,7 +122,7 @@ static bool is_new(const store *s)
     sb current = SB_INIT;
     bool found;
 
-    sb_printf(&current, "%s/CURRENT", s->path);
+    sb_printf(&current, "%s/CURRENT", s->options.path);
     found = access(current.data, F_OK) == 0;
     sb_done(&current);
     return !found;
@@ -204,9 +137,9 @@ bool db_open(store *s, sb *why)
     size_t n = 0;
 
     if (!is_new(s)) {
-        names = rocksdb_list_column_families(s->options, s->path, &n, &err);
+        names = rocksdb_list_column_families(s->rocks, s->options.path, &n, &err);
         if (err != NULL) {
-            sb_printf(why, "the store '%s' cannot be read: %s", s->path, err);
+            sb_printf(why, "the store '%s' cannot be read: %s", s->options.path, err);
             free(err);
             return false;
         }
@@ -219,9 +152,9 @@ bool db_open(store *s, sb *why)
     if (n == 0)
         wanted[n++] = "default";
     for (size_t i = 0; i < n; i++)
-        options[i] = s->options;
-    s->db =
-        rocksdb_open_column_families(s->options, s->path, (int)n, wanted, options, handles, &err);
+        options[i] = s->rocks;
+    s->db = rocksdb_open_column_families(s->rocks, s->options.path, (int)n, wanted, options,
+                                         handles, &err);
     for (size_t i = 0; i < n && s->db != NULL; i++) {
         if (strcmp(wanted[i], "default") == 0)
             s->meta = handles[i];
@@ -229,7 +162,7 @@ bool db_open(store *s, sb *why)
             slab_adopt(s, wanted[i], handles[i]);
     }
     if (s->db == NULL)
-        sb_printf(why, "cannot open the store '%s': %s", s->path, err);
+        sb_printf(why, "cannot open the store '%s': %s", s->options.path, err);
     free(err);
     free(wanted);
     free(options);
@@ -238,25 +171,15 @@ bool db_open(store *s, sb *why)
         rocksdb_list_column_families_destroy(names, n);
     if (s->db == NULL)
         return false;
-    if (meta_read(s, why) && names_read(s, why)) {
-        for (size_t i = 0; i < s->slabs.n; i++)
-            if (s->slabs.items[i]->start_ms == INT64_MIN)
-                s->slabs.items[i]->end_ms = s->slabs.ancient_ms;
+    if (meta_read(s, why) && catalog_read(s, why))
         return true;
-    }
     db_close(s);
     return false;
 }
 
 void db_close(store *s)
 {
-    for (size_t i = 0; i < s->slabs.n; i++) {
-        rocksdb_column_family_handle_destroy(s->slabs.items[i]->cf);
-        free(s->slabs.items[i]);
-    }
-    free(s->slabs.items);
-    s->slabs.items = NULL;
-    s->slabs.n = 0;
+    catalog_close(s);
     if (s->meta != NULL)
         rocksdb_column_family_handle_destroy(s->meta);
     s->meta = NULL;
@@ -288,6 +211,21 @@ static bool make_dirs(const char *path, sb *why)
     return ok;
 }
 
+static void rules_make(store *s)
+{
+    s->n_rules = s->options.n_retention + 1;
+    s->rules = must_alloc(s->n_rules * sizeof *s->rules);
+    for (size_t i = 0; i < s->n_rules; i++) {
+        rule *r = &s->rules[i];
+
+        if (i < s->options.n_retention)
+            *r = (rule){.pattern = s->options.retention[i].pattern,
+                        .max_age_ms = s->options.retention[i].max_age_ms,
+                        .max_bytes = s->options.retention[i].max_bytes};
+        rule_init(r);
+    }
+}
+
 store *store_open(const store_options *o, sb *why)
 {
     store *s;
@@ -295,19 +233,22 @@ store *store_open(const store_options *o, sb *why)
     if (!make_dirs(o->path, why))
         return NULL;
     s = must_alloc(sizeof *s);
-    s->path = must_strdup(o->path);
-    s->min_free_bytes = o->min_free_bytes;
-    s->retention = o->retention;
-    s->n_retention = o->n_retention;
+    s->options = *o;
+    s->options.path = must_strdup(o->path);
+    rules_make(s);
     must(pthread_rwlock_init(&s->lock, NULL) == 0);
-    s->options = options_make(s, o);
+    s->rocks = options_make(s, o);
     s->sync = rocksdb_writeoptions_create();
 #ifndef LOGSTORE_TEST_NO_SYNC
     rocksdb_writeoptions_set_sync(s->sync, 1);
 #endif
     s->reads = rocksdb_readoptions_create();
-    if (db_open(s, why))
+    if (db_open(s, why)) {
+        forget_old(s, true); /* the rules may be new */
+        forget_surplus(s);
+        forget_dropped(s);
         return s;
+    }
     store_close(s);
     return NULL;
 }
@@ -318,15 +259,18 @@ void store_close(store *s)
         return;
     must(atomic_load(&s->cursors) == 0);
     db_close(s);
-    entries_free(s);
+    catalog_done(s);
+    for (size_t i = 0; i < s->n_rules; i++)
+        free(s->rules[i].group);
+    free(s->rules);
     rocksdb_readoptions_destroy(s->reads);
     rocksdb_writeoptions_destroy(s->sync);
-    rocksdb_options_destroy(s->options);
+    rocksdb_options_destroy(s->rocks);
     rocksdb_cache_destroy(s->cache);
     pthread_rwlock_destroy(&s->lock);
     sb_done(&s->sick);
     sb_done(&s->reason);
-    free(s->path);
+    free((char *)(uintptr_t)s->options.path);
     free(s);
 }
 
@@ -354,32 +298,9 @@ void store_flush(store *s)
     rocksdb_flushoptions_destroy(fo);
 }
 
-slab *slab_get(store *s, int64_t max_age_ms, int64_t timestamp_ms, sb *why)
-{
-    slab want = slab_for(&s->slabs, max_age_ms, timestamp_ms);
-    slab *found = slab_find(&s->slabs, want.max_age_ms, want.start_ms);
-    char name[64], *err = NULL;
-
-    if (found != NULL)
-        return found;
-    slab_name(&want, name);
-    want.cf = rocksdb_create_column_family(s->db, s->options, name, &err);
-    if (err != NULL) {
-        sb_printf(why, "cannot make the slab '%s': %s", name, err);
-        free(err);
-        return NULL;
-    }
-    found = must_alloc(sizeof *found);
-    *found = want;
-    pthread_rwlock_wrlock(&s->lock);
-    slab_insert(&s->slabs, found);
-    pthread_rwlock_unlock(&s->lock);
-    return found;
-}
-
 /* ---- what there is ---- */
 
-bool store_part(store *s, broker_str stream, uint32_t partition, part_record *out)
+bool store_part(store *s, broker_str stream, uint32_t partition, counts *out)
 {
     sb key = SB_INIT;
     const entry *e;
@@ -388,15 +309,14 @@ bool store_part(store *s, broker_str stream, uint32_t partition, part_record *ou
     pthread_rwlock_rdlock(&s->lock);
     e = entry_find(s, key.data, key.len);
     if (e != NULL)
-        *out = e->record;
+        *out = e->all;
     pthread_rwlock_unlock(&s->lock);
     sb_done(&key);
     return e != NULL && out->messages != 0;
 }
 
 void store_parts(store *s,
-                 bool (*each)(void *arg, broker_str stream, uint32_t partition,
-                              const part_record *p),
+                 bool (*each)(void *arg, broker_str stream, uint32_t partition, const counts *c),
                  void *arg)
 {
     bool more = true;
@@ -407,9 +327,9 @@ void store_parts(store *s,
             broker_str stream;
             uint32_t partition;
 
-            if (e->is_part && e->record.messages != 0 &&
+            if (e->is_part && e->all.messages != 0 &&
                 part_key_open(e->name, e->name_len, &stream, &partition))
-                more = each(arg, stream, partition, &e->record);
+                more = each(arg, stream, partition, &e->all);
         }
     pthread_rwlock_unlock(&s->lock);
 }
@@ -429,4 +349,26 @@ bool store_is_well(store *s, sb *why)
 unsigned store_cursors(const store *s)
 {
     return atomic_load(&s->cursors);
+}
+
+store_stats store_count(store *s)
+{
+    store_stats out = {.forgotten_by_age = s->forgotten_by_age,
+                       .forgotten_by_size = s->forgotten_by_size};
+
+    pthread_rwlock_rdlock(&s->lock);
+    for (size_t i = 0; i < s->slabs.n; i++)
+        out.slabs += !s->slabs.items[i]->dropped;
+    pthread_rwlock_unlock(&s->lock);
+    return out;
+}
+
+uint64_t store_retained(store *s, size_t i)
+{
+    uint64_t bytes;
+
+    pthread_rwlock_rdlock(&s->lock);
+    bytes = s->rules[i].bytes;
+    pthread_rwlock_unlock(&s->lock);
+    return bytes;
 }

@@ -13,10 +13,12 @@
 typedef struct store store;
 typedef struct cursor cursor;
 
-/* How long messages of a stream are kept; the first that matches counts. */
+/* What is kept of the streams that match a pattern; for a stream the first that matches counts.
+ * max_bytes is of all its stream parts together. */
 typedef struct retention {
-    char *pattern; /* stream id, '*' is any text */
-    int64_t max_age_ms;
+    char *pattern;      /* stream id, '*' is any text */
+    int64_t max_age_ms; /* 0: any */
+    uint64_t max_bytes; /* 0: any */
 } retention;
 
 typedef struct store_options {
@@ -24,6 +26,9 @@ typedef struct store_options {
     uint64_t cache_bytes, write_buffer_bytes, min_free_bytes;
     const retention *retention; /* stays valid as long as the store */
     size_t n_retention;
+    /* One line for the operator, level BROKER_LOG_*; may be NULL. [thread of the call] */
+    void (*say)(void *arg, uint32_t level, const char *line);
+    void *say_arg;
 } store_options;
 
 /* NULL: a sentence in *why. */
@@ -40,15 +45,22 @@ void store_write(store *s, const broker_msg *const *msgs, broker_outcome *outcom
 void store_tend(store *s);
 /* Bytes that the disk has free, or -1. */
 int64_t store_disk_free(const store *s);
+/* For metrics. As store_write(). */
+typedef struct store_stats {
+    size_t slabs;
+    uint64_t forgotten_by_age, forgotten_by_size; /* messages, since it was opened */
+} store_stats;
+store_stats store_count(store *s);
+/* Bytes kept under retention[i]. */
+uint64_t store_retained(store *s, size_t i);
 /* Whether the last write went well; else a sentence in *why (NULL: none wanted). */
 bool store_is_well(store *s, sb *why);
 
 /* What is stored of a stream part; false: nothing ever was. */
-bool store_part(store *s, broker_str stream, uint32_t partition, part_record *out);
+bool store_part(store *s, broker_str stream, uint32_t partition, counts *out);
 /* Each part; stop by returning false. */
 void store_parts(store *s,
-                 bool (*each)(void *arg, broker_str stream, uint32_t partition,
-                              const part_record *p),
+                 bool (*each)(void *arg, broker_str stream, uint32_t partition, const counts *c),
                  void *arg);
 
 /* ---- reading ---- */

@@ -10,24 +10,46 @@
 
 #define MAP_SLOTS 4096u
 
+struct entry;
+
+/* What one slab has of one stream part. */
+typedef struct portion {
+    slab *slab;
+    struct entry *part;
+    struct portion *in_slab; /* the next */
+    counts now;              /* as on disk */
+    /* Where its messages may be: set before they are written, so that a reader whose snapshot
+     * has a message looks for it here. low_ms > high_ms: nowhere yet. */
+    int64_t low_ms, high_ms;
+
+    /* the writer's own */
+    counts pending; /* with what the batch adds */
+    uint64_t batch; /* the last it was touched in */
+    bool goes;      /* marked for portions_forget() */
+} portion;
+
 /* An interned stream part or publisher. */
 typedef struct entry {
     struct entry *next;
     uint8_t *name; /* as in the database key */
     size_t name_len;
     uint32_t id;
-    bool written;                /* its id is in the database */
-    uint64_t batch;              /* the last batch it was touched in; writer only */
-    part_record record, pending; /* of parts; pending is the writer's */
+    bool written;   /* its id is in the database; the writer's */
+    uint64_t batch; /* the last batch it was put into; the writer's */
+
+    /* of parts */
     bool is_part;
+    rule *rule; /* that keeps it, today */
+    portion **portions;
+    size_t n_portions;
+    counts all; /* of the portions together */
 } entry;
 
 struct store {
-    char *path;
-    uint64_t min_free_bytes;
-    const retention *retention;
-    size_t n_retention;
-    rocksdb_options_t *options;
+    store_options options; /* path is a copy */
+    rule *rules;           /* as configured, and one more for what none of them matches */
+    size_t n_rules;
+    rocksdb_options_t *rocks;
     rocksdb_cache_t *cache;
     rocksdb_t *db;
     rocksdb_column_family_handle_t *meta;
@@ -35,7 +57,7 @@ struct store {
     rocksdb_readoptions_t *reads;
     atomic_uint cursors;
 
-    pthread_rwlock_t lock; /* over what follows */
+    pthread_rwlock_t lock; /* over what follows, where nothing else is said */
     slabs slabs;
     entry *entries[MAP_SLOTS];
     uint32_t next_part, next_publisher;
@@ -44,18 +66,41 @@ struct store {
     /* the writer's own */
     uint64_t batch;
     sb reason;
-    bool stuck; /* RocksDB refuses writes until it is opened again */
+    bool stuck;   /* RocksDB refuses writes until it is opened again */
+    bool crowded; /* SLABS_MAX was reached, and that was said */
     uint64_t swept_ns;
+    uint64_t forgotten_by_age, forgotten_by_size;
 };
 
-/* The entry of a name, or NULL; under the lock. */
-entry *entry_find(const store *s, const void *name, size_t len);
-entry *entry_add(store *s, const void *name, size_t len, bool is_part, uint32_t id);
-int64_t retention_of(const store *s, broker_str stream);
-
+/* store.c */
 bool db_open(store *s, sb *why);
 void db_close(store *s);
-/* An open slab for the timestamp, made when it is not there. NULL: RocksDB failed, *why. */
-slab *slab_get(store *s, int64_t max_age_ms, int64_t timestamp_ms, sb *why);
+void say(store *s, uint32_t level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* catalog.c -- what there is; under the lock */
+entry *entry_find(const store *s, const void *name, size_t len);
+entry *entry_add(store *s, const void *name, size_t len, bool is_part, uint32_t id);
+rule *rule_of(const store *s, broker_str stream);
+/* The portion of a part in a slab, or NULL. */
+portion *portion_find(const entry *part, const slab *in);
+portion *portion_add(entry *part, slab *in);
+/* Sets what it has, and all sums of it. */
+void portion_set(portion *p, const counts *now);
+void portion_free(portion *p);
+void counts_add(counts *to, const counts *c);
+void catalog_done(store *s);
+/* All portions and slabs are gone, their handles too; the names stay. */
+void catalog_close(store *s);
+/* Names, slabs and portions from an open database. Slabs come with an id and a handle only, and
+ * those that have no record are dropped. False: *why. */
+bool catalog_read(store *s, sb *why);
+
+/* forget.c -- writer */
+/* What is past its age, at most once a minute unless at_once. */
+void forget_old(store *s, bool at_once);
+/* What is over maxBytes. */
+void forget_surplus(store *s);
+/* Close what was dropped and is not read any more. */
+void forget_dropped(store *s);
 
 #endif

@@ -1,13 +1,11 @@
-/* write -- one durable batch: what is new goes into one WriteBatch and one fsync, with
- * the counts of its stream parts. See store.h. */
+/* write -- one durable batch: what is new goes into one WriteBatch and one fsync, with the
+ * counts of its portions. See store.h. */
 #include "store_inner.h"
 
 #include "streamr/streamr.h"
 
 #include <errno.h>
 #include <sys/statvfs.h>
-
-#define SWEEP_NS 60000000000ull
 
 /* A message of this batch that will be written, to find another with its key. */
 typedef struct fresh {
@@ -22,37 +20,184 @@ typedef struct write_run {
     sb keys;
     fresh *fresh, **slots;
     size_t n_fresh, n_slots;
-    entry **touched;
+    entry **names; /* new ones */
+    size_t n_names;
+    portion **touched;
     size_t n_touched;
     sb why;
 } write_run;
 
-static void touch(write_run *w, entry *e)
-{
-    if (e->batch == w->s->batch)
-        return;
-    e->batch = w->s->batch;
-    e->pending = e->record;
-    w->touched[w->n_touched++] = e;
-}
+/* ---- names ---- */
 
-/* The entry of a name, made when it is new; it counts as known only once written. */
-static entry *intern(write_run *w, const sb *name, bool is_part, broker_str stream)
+static entry *part_of(write_run *w, const broker_msg *m)
 {
     store *s = w->s;
-    entry *e = entry_find(s, name->data, name->len); /* only this thread adds */
+    sb name = SB_INIT;
+    entry *e;
 
+    part_key_make(&name, m->stream, m->partition);
+    e = entry_find(s, name.data, name.len); /* only this thread adds */
     if (e == NULL) {
         pthread_rwlock_wrlock(&s->lock);
-        e = entry_add(s, name->data, name->len, is_part,
-                      is_part ? s->next_part : s->next_publisher);
-        if (is_part)
-            e->record.max_age_ms = retention_of(s, stream);
+        e = entry_add(s, name.data, name.len, true, s->next_part);
         pthread_rwlock_unlock(&s->lock);
     }
-    touch(w, e);
+    sb_done(&name);
     return e;
 }
+
+static entry *publisher_of(write_run *w, const broker_msg *m)
+{
+    store *s = w->s;
+    sb name = SB_INIT;
+    entry *e;
+
+    sb_putc(&name, 'u');
+    sb_append(&name, m->publisher.ptr, m->publisher.len);
+    e = entry_find(s, name.data, name.len);
+    if (e == NULL) {
+        pthread_rwlock_wrlock(&s->lock);
+        e = entry_add(s, name.data, name.len, false, s->next_publisher);
+        pthread_rwlock_unlock(&s->lock);
+    }
+    sb_done(&name);
+    return e;
+}
+
+/* It counts as known only once its id is written. */
+static void name_put(write_run *w, entry *e)
+{
+    uint8_t id[4];
+
+    if (e->written || e->batch == w->s->batch)
+        return;
+    e->batch = w->s->batch;
+    w->names[w->n_names++] = e;
+    put_u32be(id, e->id);
+    rocksdb_writebatch_put_cf(w->wb, w->s->meta, (const char *)e->name, e->name_len,
+                              (const char *)id, sizeof id);
+}
+
+/* ---- slabs ---- */
+
+static void slab_touch(store *s, slab *sl)
+{
+    if (sl->batch == s->batch)
+        return;
+    sl->batch = s->batch;
+    sl->pending_bytes = sl->bytes;
+}
+
+static void slab_put(write_run *w, slab *sl)
+{
+    slab_record record = {sl->start_ms, sl->end_ms, {sl->group, strlen(sl->group)}};
+    sb key = SB_INIT, value = SB_INIT;
+
+    slab_key_make(&key, sl->id);
+    slab_record_make(&value, &record);
+    rocksdb_writebatch_put_cf(w->wb, w->s->meta, key.data, key.len, value.data, value.len);
+    sb_done(&key);
+    sb_done(&value);
+}
+
+static slab *slab_new(write_run *w, const char *group, int64_t start_ms, int64_t end_ms)
+{
+    store *s = w->s;
+    slab *sl = must_alloc(sizeof *sl);
+    char name[24], *err = NULL;
+
+    *sl = (slab){.id = s->slabs.next_id,
+                 .group = must_strdup(group),
+                 .start_ms = start_ms,
+                 .end_ms = end_ms,
+                 .newest_ms = -1};
+    slab_name_make(name, sl->id);
+    sl->cf = rocksdb_create_column_family(s->db, s->rocks, name, &err);
+    if (err != NULL) {
+        sb_printf(&w->why, "cannot make the slab '%s': %s", name, err);
+        free(err);
+        slab_free(sl);
+        return NULL;
+    }
+    pthread_rwlock_wrlock(&s->lock);
+    slab_insert(&s->slabs, sl);
+    pthread_rwlock_unlock(&s->lock);
+    return sl;
+}
+
+/* One that has its share ends with its newest message, for what is newer than that. */
+static slab *slab_split(write_run *w, slab *full)
+{
+    slab *next = slab_new(w, full->group, full->newest_ms + 1, full->end_ms);
+
+    if (next == NULL)
+        return NULL;
+    pthread_rwlock_wrlock(&w->s->lock);
+    full->end_ms = full->newest_ms + 1;
+    full->written = false;
+    pthread_rwlock_unlock(&w->s->lock);
+    return next;
+}
+
+static bool is_full(const rule *r, const slab *sl, int64_t ms)
+{
+    return r->max_bytes != 0 && sl->pending_bytes >= r->max_bytes / SLAB_PARTS &&
+           ms > sl->newest_ms;
+}
+
+/* The slab for a message. NULL: *refused says why it is not kept, or RocksDB failed. */
+static slab *slab_get(write_run *w, const rule *r, int64_t ms, const char **refused)
+{
+    store *s = w->s;
+    slab *sl = slab_find(&s->slabs, r->group, ms);
+    bool room = s->slabs.n < SLABS_MAX;
+    int64_t start_ms, end_ms;
+
+    *refused = NULL;
+    if (sl != NULL) {
+        slab_touch(s, sl);
+        return room && is_full(r, sl, ms) ? slab_split(w, sl) : sl;
+    }
+    /* What would be the next to go does not come in any more. */
+    if (r->max_bytes != 0 && r->bytes > r->max_bytes - r->max_bytes / SLAB_PARTS &&
+        ms < slab_oldest(&s->slabs, r->group)) {
+        *refused = "older than all that is kept of the stream, and maxBytes of its retention is "
+                   "nearly reached";
+        return NULL;
+    }
+    if (!room) {
+        if (!s->crowded)
+            say(s, BROKER_LOG_WARN,
+                "there are %u slabs, no more are made; retention forgets in larger pieces. Use "
+                "fewer entries in plugins.logStore.retention",
+                SLABS_MAX);
+        s->crowded = true;
+        return slab_nearest(&s->slabs, r->group, ms);
+    }
+    s->crowded = false;
+    slab_place(&s->slabs, r, ms, &start_ms, &end_ms);
+    return slab_new(w, r->group, start_ms, end_ms);
+}
+
+static portion *portion_get(write_run *w, entry *part, slab *sl)
+{
+    store *s = w->s;
+    portion *p = portion_find(part, sl);
+
+    if (p == NULL) {
+        pthread_rwlock_wrlock(&s->lock);
+        p = portion_add(part, sl);
+        pthread_rwlock_unlock(&s->lock);
+    }
+    if (p->batch != s->batch) {
+        p->batch = s->batch;
+        p->pending = p->now;
+        w->touched[w->n_touched++] = p;
+    }
+    return p;
+}
+
+/* ---- messages ---- */
 
 static fresh **fresh_slot(write_run *w, const char *key, size_t len)
 {
@@ -78,30 +223,66 @@ static broker_outcome compare(const broker_msg *m, broker_bytes stored)
                             "one is kept"};
 }
 
+/* Look for the key where the part has messages around its time. 1: *raw, and *bytes to free; it
+ * is in *in. 0: it is not there. -1: it is, and damaged. -2: RocksDB failed. */
+static int stored_find(write_run *w, const entry *part, int64_t ms, const char *key, size_t len,
+                       slab **in, char **bytes, broker_bytes *raw)
+{
+    for (size_t i = part->n_portions; i-- > 0;) {
+        const portion *p = part->portions[i];
+        char *err = NULL;
+        uint8_t flags;
+        size_t n;
+
+        if (ms < p->low_ms || ms > p->high_ms)
+            continue;
+        *bytes = rocksdb_get_cf(w->s->db, w->s->reads, p->slab->cf, key, len, &n, &err);
+        if (err != NULL) {
+            sb_printf(&w->why, "cannot read the store: %s", err);
+            free(err);
+            return -2;
+        }
+        if (*bytes == NULL)
+            continue;
+        *in = p->slab;
+        if (value_open((const uint8_t *)*bytes, n, raw, &flags))
+            return 1;
+        free(*bytes);
+        return -1;
+    }
+    return 0;
+}
+
+static void message_put(write_run *w, slab *sl, const broker_msg *m, size_t key, size_t len)
+{
+    uint8_t head[VALUE_HEAD];
+    const char *keys[1] = {w->keys.data + key};
+    const char *values[2] = {(const char *)head, (const char *)m->raw.ptr};
+    const size_t sizes[2] = {VALUE_HEAD, m->raw.len};
+
+    value_head_make(head, (m->flags & BROKER_MSG_UNVERIFIABLE) != 0 ? VALUE_UNVERIFIABLE : 0,
+                    m->raw);
+    rocksdb_writebatch_putv_cf(w->wb, sl->cf, 1, keys, &len, 2, values, sizes);
+}
+
 /* What became of one message, or code 0: it is in the batch now. */
 static broker_outcome message_add(write_run *w, const broker_msg *m)
 {
-    store *s = w->s;
-    sb name = SB_INIT;
-    entry *part, *publisher;
-    slab *sl;
+    entry *part = part_of(w, m), *publisher;
+    counts one = {1, m->raw.len, m->timestamp_ms, m->timestamp_ms};
+    slab *sl = NULL;
+    portion *p;
     size_t key = w->keys.len, len;
-    uint8_t head[VALUE_HEAD], flags;
     broker_bytes raw;
     fresh **same;
-    char *err = NULL, *stored;
-    broker_outcome out = {0, 0, NULL};
+    char *bytes;
+    const char *refused;
+    broker_outcome out;
+    int found;
 
-    part_key_make(&name, m->stream, m->partition);
-    part = intern(w, &name, true, m->stream);
-    sb_clear(&name);
-    sb_putc(&name, 'u');
-    sb_append(&name, m->publisher.ptr, m->publisher.len);
-    publisher = intern(w, &name, false, m->stream);
-    sb_done(&name);
-
-    if (part->record.max_age_ms != 0 && m->timestamp_ms < clock_wall_ms() - part->record.max_age_ms)
+    if (part->rule->max_age_ms != 0 && m->timestamp_ms < clock_wall_ms() - part->rule->max_age_ms)
         return (broker_outcome){BROKER_REJECTED, 0, "older than the stream's retention"};
+    publisher = publisher_of(w, m);
     key_make(&w->keys, part->id, m->timestamp_ms, m->sequence, publisher->id, m->chain);
     len = w->keys.len - key;
     same = fresh_slot(w, w->keys.data + key, len);
@@ -109,77 +290,81 @@ static broker_outcome message_add(write_run *w, const broker_msg *m)
         w->keys.len = key;
         return compare(m, (*same)->msg->raw);
     }
-    sl = slab_get(s, part->record.max_age_ms, m->timestamp_ms, &w->why);
-    if (sl == NULL)
-        return (broker_outcome){BROKER_FAILED, 0, NULL};
-    stored = rocksdb_get_cf(s->db, s->reads, sl->cf, w->keys.data + key, len, &len, &err);
-    if (err != NULL) {
-        sb_printf(&w->why, "cannot read the store: %s", err);
-        free(err);
-        return (broker_outcome){BROKER_FAILED, 0, NULL};
-    }
-    if (stored != NULL) {
+    found = stored_find(w, part, m->timestamp_ms, w->keys.data + key, len, &sl, &bytes, &raw);
+    if (found == 1) {
         w->keys.len = key;
-        if (value_open((const uint8_t *)stored, len, &raw, &flags)) {
-            out = compare(m, raw);
-            free(stored);
-            return out;
+        out = compare(m, raw);
+        free(bytes);
+        return out;
+    }
+    if (found == -2)
+        return (broker_outcome){BROKER_FAILED, 0, NULL};
+    if (found == 0) {
+        sl = slab_get(w, part->rule, m->timestamp_ms, &refused);
+        if (sl == NULL) {
+            w->keys.len = key;
+            return refused != NULL ? (broker_outcome){BROKER_REJECTED, 0, refused}
+                                   : (broker_outcome){BROKER_FAILED, 0, NULL};
         }
-        free(stored); /* damaged on disk: this copy mends it; it is counted already */
-        w->keys.len = key;
-        key_make(&w->keys, part->id, m->timestamp_ms, m->sequence, publisher->id, m->chain);
-        part->pending.messages--;
-    }
-    len = w->keys.len - key;
+        p = portion_get(w, part, sl);
+        counts_add(&p->pending, &one);
+        slab_touch(w->s, sl);
+        sl->pending_bytes += m->raw.len;
+        sl->newest_ms = m->timestamp_ms > sl->newest_ms ? m->timestamp_ms : sl->newest_ms;
+    } /* else it is counted, and damaged on disk: this copy mends it */
     *same = &w->fresh[w->n_fresh++];
     **same = (fresh){key, len, m, NULL};
-    flags = (m->flags & BROKER_MSG_UNVERIFIABLE) != 0 ? VALUE_UNVERIFIABLE : 0;
-    value_head_make(head, flags, m->raw);
-    {
-        const char *keys[1] = {w->keys.data + key};
-        const char *values[2] = {(const char *)head, (const char *)m->raw.ptr};
-        const size_t sizes[2] = {VALUE_HEAD, m->raw.len};
-
-        rocksdb_writebatch_putv_cf(w->wb, sl->cf, 1, keys, &len, 2, values, sizes);
-    }
-    part->pending.messages++;
-    part->pending.bytes += m->raw.len;
-    if (part->pending.first_ms > part->pending.last_ms) {
-        part->pending.first_ms = part->pending.last_ms = m->timestamp_ms;
-    } else {
-        if (m->timestamp_ms < part->pending.first_ms)
-            part->pending.first_ms = m->timestamp_ms;
-        if (m->timestamp_ms > part->pending.last_ms)
-            part->pending.last_ms = m->timestamp_ms;
-    }
-    return out;
+    message_put(w, sl, m, key, len);
+    name_put(w, part);
+    name_put(w, publisher);
+    return (broker_outcome){0, 0, NULL};
 }
 
-static void entries_put(write_run *w)
+/* Counts and slabs into the batch; readers look for what it has from now on. */
+static void portions_put(write_run *w)
 {
+    pthread_rwlock_wrlock(&w->s->lock);
     for (size_t i = 0; i < w->n_touched; i++) {
-        const entry *e = w->touched[i];
-        sb value = SB_INIT;
-        uint8_t id[4];
+        portion *p = w->touched[i];
 
-        if (e->is_part) {
-            part_record_make(&value, &e->pending);
-        } else if (!e->written) {
-            put_u32be(id, e->id);
-            sb_append(&value, id, sizeof id);
-        }
-        if (value.len != 0)
-            rocksdb_writebatch_put_cf(w->wb, w->s->meta, (const char *)e->name, e->name_len,
-                                      value.data, value.len);
+        p->low_ms = p->pending.first_ms < p->low_ms ? p->pending.first_ms : p->low_ms;
+        p->high_ms = p->pending.last_ms > p->high_ms ? p->pending.last_ms : p->high_ms;
+    }
+    pthread_rwlock_unlock(&w->s->lock);
+    for (size_t i = 0; i < w->n_touched; i++) {
+        const portion *p = w->touched[i];
+        sb key = SB_INIT, value = SB_INIT;
+
+        counts_key_make(&key, p->slab->id, p->part->id);
+        counts_make(&value, &p->pending);
+        rocksdb_writebatch_put_cf(w->wb, w->s->meta, key.data, key.len, value.data, value.len);
+        sb_done(&key);
         sb_done(&value);
     }
+    for (size_t i = 0; i < w->s->slabs.n; i++)
+        if (!w->s->slabs.items[i]->written && !w->s->slabs.items[i]->dropped)
+            slab_put(w, w->s->slabs.items[i]);
+}
+
+static void written(write_run *w)
+{
+    store *s = w->s;
+
+    pthread_rwlock_wrlock(&s->lock);
+    for (size_t i = 0; i < w->n_names; i++)
+        w->names[i]->written = true;
+    for (size_t i = 0; i < w->n_touched; i++)
+        portion_set(w->touched[i], &w->touched[i]->pending);
+    for (size_t i = 0; i < s->slabs.n; i++)
+        s->slabs.items[i]->written = true;
+    pthread_rwlock_unlock(&s->lock);
 }
 
 int64_t store_disk_free(const store *s)
 {
     struct statvfs fs;
 
-    return statvfs(s->path, &fs) == 0 ? (int64_t)(fs.f_bavail * fs.f_frsize) : -1;
+    return statvfs(s->options.path, &fs) == 0 ? (int64_t)(fs.f_bavail * fs.f_frsize) : -1;
 }
 
 static bool disk_has_room(store *s, sb *why)
@@ -187,11 +372,11 @@ static bool disk_has_room(store *s, sb *why)
     int64_t found = store_disk_free(s);
     uint64_t free_bytes = (uint64_t)found;
 
-    if (s->min_free_bytes == 0 || found < 0 || free_bytes >= s->min_free_bytes)
+    if (s->options.min_free_bytes == 0 || found < 0 || free_bytes >= s->options.min_free_bytes)
         return true;
     sb_printf(why, "the disk is full: %llu MiB free, db.minFreeBytes is %llu MiB",
               (unsigned long long)(free_bytes >> 20),
-              (unsigned long long)(s->min_free_bytes >> 20));
+              (unsigned long long)(s->options.min_free_bytes >> 20));
     return false;
 }
 
@@ -217,38 +402,6 @@ static bool unstick(store *s, sb *why)
     return ok;
 }
 
-static void slabs_sweep(store *s)
-{
-    int64_t now = clock_wall_ms();
-
-    if (clock_mono_ns() < s->swept_ns + SWEEP_NS)
-        return;
-    s->swept_ns = clock_mono_ns();
-    for (size_t i = 0; i < s->slabs.n; i++) {
-        slab *sl = s->slabs.items[i];
-        char *err = NULL;
-
-        if (sl->dropped || sl->max_age_ms == 0 || sl->end_ms > now - sl->max_age_ms)
-            continue;
-        rocksdb_drop_column_family(s->db, sl->cf, &err);
-        pthread_rwlock_wrlock(&s->lock);
-        sl->dropped = err == NULL;
-        pthread_rwlock_unlock(&s->lock);
-        free(err);
-    }
-    for (;;) {
-        slab *sl;
-
-        pthread_rwlock_wrlock(&s->lock);
-        sl = slab_take_unused(&s->slabs);
-        pthread_rwlock_unlock(&s->lock);
-        if (sl == NULL)
-            break;
-        rocksdb_column_family_handle_destroy(sl->cf); /* now the files go */
-        free(sl);
-    }
-}
-
 static bool run(write_run *w, const broker_msg *const *msgs, broker_outcome *outcomes, size_t n)
 {
     store *s = w->s;
@@ -256,7 +409,8 @@ static bool run(write_run *w, const broker_msg *const *msgs, broker_outcome *out
 
     if (s->db == NULL)
         s->stuck = true;
-    slabs_sweep(s); /* first: on a full disk this is what makes room */
+    forget_old(s, false); /* first: on a full disk this is what makes room */
+    forget_dropped(s);
     if (!disk_has_room(s, &w->why) || !unstick(s, &w->why))
         return false;
     for (size_t i = 0; i < n; i++) {
@@ -266,7 +420,7 @@ static bool run(write_run *w, const broker_msg *const *msgs, broker_outcome *out
     }
     if (w->n_fresh == 0)
         return true;
-    entries_put(w);
+    portions_put(w);
     rocksdb_write(s->db, s->sync, w->wb, &err);
     if (err != NULL) {
         sb_printf(&w->why, "cannot write: %s", err);
@@ -274,17 +428,13 @@ static bool run(write_run *w, const broker_msg *const *msgs, broker_outcome *out
         s->stuck = true;
         return false;
     }
-    pthread_rwlock_wrlock(&s->lock);
-    for (size_t i = 0; i < w->n_touched; i++) {
-        w->touched[i]->written = true;
-        w->touched[i]->record = w->touched[i]->pending;
-    }
-    pthread_rwlock_unlock(&s->lock);
+    written(w);
+    forget_surplus(s);
     return true;
 }
 
 /* RocksDB says it in words only; and not just "disk" or "space": they may be in a path. */
-static bool is_full(const char *why)
+static bool says_full(const char *why)
 {
     return strstr(why, "the disk is full") != NULL || strstr(why, strerror(ENOSPC)) != NULL ||
            strstr(why, strerror(EDQUOT)) != NULL;
@@ -301,13 +451,14 @@ void store_write(store *s, const broker_msg *const *msgs, broker_outcome *outcom
     w.wb = rocksdb_writebatch_create();
     w.fresh = must_alloc(n * sizeof *w.fresh);
     w.slots = must_alloc(w.n_slots * sizeof(fresh *));
-    w.touched = must_alloc(2 * n * sizeof(entry *));
+    w.names = must_alloc(2 * n * sizeof(entry *));
+    w.touched = must_alloc(n * sizeof(portion *));
     s->batch++;
     sb_clear(&s->reason);
     ok = run(&w, msgs, outcomes, n);
     if (!ok)
         sb_append(&s->reason, w.why.data, w.why.len);
-    failure = !ok && is_full(s->reason.data) ? BROKER_FULL : BROKER_FAILED;
+    failure = !ok && says_full(s->reason.data) ? BROKER_FULL : BROKER_FAILED;
     for (size_t i = 0; i < n; i++) {
         if (!ok)
             outcomes[i] = (broker_outcome){failure, 0, s->reason.data};
@@ -324,6 +475,7 @@ void store_write(store *s, const broker_msg *const *msgs, broker_outcome *outcom
     sb_done(&w.why);
     free(w.fresh);
     free(w.slots);
+    free(w.names);
     free(w.touched);
 }
 
@@ -332,7 +484,9 @@ void store_tend(store *s)
     sb why = SB_INIT;
     bool ok;
 
-    slabs_sweep(s);
+    forget_old(s, false);
+    forget_surplus(s);
+    forget_dropped(s);
     if (store_is_well(s, NULL))
         return;
     ok = disk_has_room(s, &why) && unstick(s, &why);

@@ -9,6 +9,7 @@ import json
 import os
 import random
 import sys
+import tempfile
 import threading
 import time
 import unittest
@@ -98,6 +99,44 @@ class Faults(unittest.TestCase):
 
     def test_a_power_cut_loses_nothing_acknowledged(self):
         self.assertEqual(self.rounds(500 if LONG else 15, cut=True), 0, "SEED=%d" % SEED)
+
+    def forgetting(self, count, cut):
+        """Retention by size drops slabs while the node is ended: what is told is what is there."""
+        rng = random.Random(SEED)
+        folder = tempfile.mkdtemp(prefix="logstore-test-")
+        data, limit, at = os.path.join(folder, "db"), 16 << 20, 0
+        node = Node(folder, plugins={"logStore": {"db": {"dataPath": data, "minFreeBytes": 0},
+                                                  "retention": [{"stream": "*", "maxBytes": limit}]}, "http": {}})
+        if cut:
+            journal = os.path.join(node.folder, "journal")
+            node.env.update(LD_PRELOAD=SHIM, POWERCUT_DIR=node.data, POWERCUT_JOURNAL=journal)
+        for _ in range(count):
+            node.start()
+            messages = split(generate(600, start=1700000000000 + at, content=60000))
+            at += 10**6
+            client = Uploader(node, [messages[i:i + 20] for i in range(0, len(messages), 20)])
+            client.start()
+            time.sleep(rng.uniform(0.2, 1.2))  # the moment of the fault
+            node.kill()
+            client.join()
+            if cut:
+                powercut.cut(journal, rng)
+            node.start()
+            stored, told = node.raw(), node.json("/stores")
+            self.assertEqual([(t["messages"], t["bytes"]) for t in told],
+                             [(len(stored), sum(len(m) for m in stored))] if stored else [], "SEED=%d" % SEED)
+            self.assertLessEqual(sum(len(m) for m in stored), limit)
+            newest = client.acknowledged[-100:]  # 6 of 16 MiB: none of them is the first to go
+            self.assertEqual(set(newest) - set(stored), set(), "SEED=%d" % SEED)
+            node.kill() if rng.random() < 0.5 else node.stop()
+            if cut:
+                powercut.cut(journal, rng)
+
+    def test_kill_9_while_retention_forgets_leaves_counts_that_are_true(self):
+        self.forgetting(200 if LONG else 5, cut=False)
+
+    def test_a_power_cut_while_retention_forgets_leaves_counts_that_are_true(self):
+        self.forgetting(200 if LONG else 5, cut=True)
 
     def test_without_fsync_the_power_cut_is_noticed(self):
         self.assertGreater(self.rounds(6, cut=True, plugin="logstore_nosync.so"), 0,

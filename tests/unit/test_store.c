@@ -237,7 +237,7 @@ Test(store, keeps_messages_and_counts_over_a_reopening)
     store *s = open_at(path, NULL, 0);
     sb bytes = SB_INIT;
     broker_msg m;
-    part_record p;
+    counts p;
 
     for (int i = 0; i < 10; i++) { /* from ancient to dated slabs */
         make(1000 + i * 190000000000, "{}", BROKER_CONTENT_JSON, &bytes, &m);
@@ -275,125 +275,6 @@ Test(store, refuses_a_format_newer_than_its_own)
     rocksdb_options_destroy(options);
 }
 
-Test(store, refuses_messages_older_than_their_retention)
-{
-    retention keep = {(char[]){"0x19e7*"}, 3600000};
-    store *s = open_at(folder_new(), &keep, 1);
-    sb bytes = SB_INIT;
-    broker_msg m;
-
-    make(clock_wall_ms() - 7200000, "{}", BROKER_CONTENT_JSON, &bytes, &m);
-    cr_assert_eq(write_one(s, &m), BROKER_REJECTED);
-    make(clock_wall_ms() - 60000, "{}", BROKER_CONTENT_JSON, &bytes, &m);
-    cr_assert_eq(write_one(s, &m), BROKER_STORED);
-    cr_assert_eq(count_of(s), 1);
-    sb_done(&bytes);
-    store_close(s);
-}
-
-/* Bytes of the table files in a folder. */
-static uint64_t tables_bytes(const char *path)
-{
-    char command[160];
-    unsigned long long bytes = 0;
-    FILE *p;
-
-    snprintf(command, sizeof command, "cat %s/*.sst 2>/dev/null | wc -c", path);
-    p = popen(command, "r");
-    cr_assert_eq(fscanf(p, "%llu", &bytes), 1);
-    pclose(p);
-    return bytes;
-}
-
-/* A table file of 256 KiB in a slab of the class that ended long ago. */
-static void old_slab_make(const char *path, int64_t max_age_ms)
-{
-    rocksdb_options_t *o = rocksdb_options_create();
-    rocksdb_writeoptions_t *wo = rocksdb_writeoptions_create();
-    rocksdb_flushoptions_t *fo = rocksdb_flushoptions_create();
-    rocksdb_column_family_handle_t *handles[8], *old;
-    const rocksdb_options_t *options[8];
-    const char *names[8];
-    static char noise[256 * 1024];
-    char name[64], *err = NULL, **found;
-    rocksdb_t *db;
-    size_t n;
-
-    found = rocksdb_list_column_families(o, path, &n, &err);
-    cr_assert(err == NULL && n <= 8);
-    for (size_t i = 0; i < n; i++) {
-        names[i] = found[i];
-        options[i] = o;
-    }
-    db = rocksdb_open_column_families(o, path, (int)n, names, options, handles, &err);
-    cr_assert_null(err, "%s", err);
-    snprintf(name, sizeof name, "slab-%lld-0", (long long)max_age_ms);
-    old = rocksdb_create_column_family(db, o, name, &err);
-    random_bytes(noise, sizeof noise);
-    rocksdb_put_cf(db, wo, old, "k", 1, noise, sizeof noise, &err);
-    rocksdb_flush_cf(db, fo, old, &err);
-    cr_assert_null(err, "%s", err);
-    rocksdb_column_family_handle_destroy(old);
-    for (size_t i = 0; i < n; i++)
-        rocksdb_column_family_handle_destroy(handles[i]);
-    rocksdb_close(db);
-    rocksdb_list_column_families_destroy(found, n);
-    rocksdb_flushoptions_destroy(fo);
-    rocksdb_writeoptions_destroy(wo);
-    rocksdb_options_destroy(o);
-}
-
-#define WEEK_MS (int64_t)(7ll * 86400000)
-
-Test(store, a_slab_past_its_age_gives_its_disk_space_back_while_the_store_is_open)
-{
-    char *path = folder_new();
-    retention keep = {(char[]){"0x19e7*"}, WEEK_MS};
-    sb bytes = SB_INIT;
-    broker_msg m;
-    store *s;
-
-    store_close(open_at(path, &keep, 1));
-    old_slab_make(path, WEEK_MS);
-    s = open_at(path, &keep, 1);
-    cr_assert_gt(tables_bytes(path), 256 * 1024);
-    make(clock_wall_ms(), "{}", BROKER_CONTENT_JSON, &bytes, &m);
-    cr_assert_eq(write_one(s, &m), BROKER_STORED);
-    cr_assert_lt(tables_bytes(path), 256 * 1024, "%llu bytes are left",
-                 (unsigned long long)tables_bytes(path));
-    cr_assert_eq(count_of(s), 1);
-    sb_done(&bytes);
-    store_close(s);
-}
-
-/* The full disk is the one that wants the old slabs gone. */
-Test(store, a_full_disk_does_not_keep_retention_from_making_room)
-{
-    char *path = folder_new();
-    retention keep = {(char[]){"0x19e7*"}, WEEK_MS};
-    store_options o = {.path = path,
-                       .cache_bytes = 1 << 20,
-                       .write_buffer_bytes = 1 << 20,
-                       .min_free_bytes = UINT64_MAX,
-                       .retention = &keep,
-                       .n_retention = 1};
-    sb bytes = SB_INIT, why = SB_INIT;
-    broker_msg m;
-    store *s;
-
-    store_close(open_at(path, &keep, 1));
-    old_slab_make(path, WEEK_MS);
-    s = store_open(&o, &why);
-    cr_assert_not_null(s, "%s", why.data);
-    make(clock_wall_ms(), "{}", BROKER_CONTENT_JSON, &bytes, &m);
-    cr_assert_eq(write_one(s, &m), BROKER_FULL);
-    cr_assert_not(store_is_well(s, NULL));
-    cr_assert_lt(tables_bytes(path), 256 * 1024);
-    sb_done(&bytes);
-    sb_done(&why);
-    store_close(s);
-}
-
 /* A degraded node is shunned: it has to find out by itself that it is well
  * again. */
 Test(store, is_well_again_without_a_write_once_the_disk_has_room)
@@ -402,12 +283,12 @@ Test(store, is_well_again_without_a_write_once_the_disk_has_room)
     sb bytes = SB_INIT;
     broker_msg m;
 
-    s->min_free_bytes = UINT64_MAX;
+    s->options.min_free_bytes = UINT64_MAX;
     make(1700000000000, "{}", BROKER_CONTENT_JSON, &bytes, &m);
     cr_assert_eq(write_one(s, &m), BROKER_FULL);
     store_tend(s);
     cr_assert_not(store_is_well(s, NULL), "there is no room yet");
-    s->min_free_bytes = 0;
+    s->options.min_free_bytes = 0;
     store_tend(s);
     cr_assert(store_is_well(s, NULL));
     cr_assert_eq(write_one(s, &m), BROKER_STORED);

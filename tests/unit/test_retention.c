@@ -1,0 +1,581 @@
+/* logstore: what retention keeps, forgets and counts, on a real RocksDB. */
+#include "eth/eth.h"
+#include "store_inner.h"
+#include "streamr/streamr.h"
+
+#include <criterion/criterion.h>
+#include <unistd.h>
+
+#define A   "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a/a"
+#define B   "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a/b"
+#define DAY 86400000ll
+
+static char *folder_new(void)
+{
+    static char path[64];
+
+    snprintf(path, sizeof path, "/tmp/test-retention-XXXXXX");
+    cr_assert_not_null(mkdtemp(path));
+    return path;
+}
+
+static store *open_with(const char *path, const retention *r, size_t n)
+{
+    store_options o = {.path = path,
+                       .cache_bytes = 1 << 20,
+                       .write_buffer_bytes = 1 << 20,
+                       .retention = r,
+                       .n_retention = n};
+    sb why = SB_INIT;
+    store *s = store_open(&o, &why);
+
+    cr_assert_not_null(s, "%s", why.data);
+    sb_done(&why);
+    return s;
+}
+
+/* Not signed: the store does not look. */
+static int32_t put(store *s, const char *stream, int64_t ms, size_t content_len)
+{
+    static uint8_t content[65536], address[20] = {1}, signature[65];
+    broker_msg m = {
+        .size = sizeof m,
+        .stream = {stream, strlen(stream)},
+        .timestamp_ms = ms,
+        .publisher = {address, 20},
+        .chain = {"c", 1},
+        .body = BROKER_BODY_CONTENT,
+        .content = {content, content_len},
+        .content_type = BROKER_CONTENT_BINARY,
+        .signature = {signature, 65},
+        .signature_type = BROKER_SIGNATURE_SECP256K1,
+    };
+    const broker_msg *one = &m;
+    broker_outcome outcome;
+    sb bytes = SB_INIT;
+
+    random_bytes(content, 8);
+    if (content_len == 0) /* the same bytes each time */
+        memset(content, 0, 8);
+    else
+        random_bytes(content, content_len);
+    streamr_encode(&m, &bytes);
+    m.raw = (broker_bytes){(const uint8_t *)bytes.data, bytes.len};
+    store_write(s, &one, &outcome, 1);
+    sb_done(&bytes);
+    return outcome.code;
+}
+
+/* What a query gives, in order. */
+static counts query(store *s, const char *stream)
+{
+    range all = {.to_ms = INT64_MAX - 1, .to_sequence = INT32_MAX};
+    cursor *c = store_range(s, (broker_str){stream, strlen(stream)}, 0, &all);
+    counts out = {0};
+    broker_bytes raw;
+    int64_t ms, last = -1;
+    int32_t sequence;
+    int found;
+
+    while ((found = cursor_next(c, &raw, &ms, &sequence)) == 1) {
+        cr_assert_gt(ms, last, "out of order: %lld behind %lld", (long long)ms, (long long)last);
+        last = ms;
+        counts_add(&out, &(counts){1, raw.len, ms, ms});
+    }
+    cr_assert_eq(found, 0);
+    cursor_close(c);
+    return out;
+}
+
+/* How many there are; what the store says of them is what a query gives. */
+static size_t has(store *s, const char *stream)
+{
+    counts told = {0}, read = query(s, stream);
+
+    store_part(s, (broker_str){stream, strlen(stream)}, 0, &told);
+    cr_assert_eq(told.messages, read.messages, "%zu are told, %zu read", (size_t)told.messages,
+                 (size_t)read.messages);
+    if (read.messages != 0)
+        cr_assert(told.bytes == read.bytes && told.first_ms == read.first_ms &&
+                      told.last_ms == read.last_ms,
+                  "bytes %zu %zu, first %lld %lld, last %lld %lld", (size_t)told.bytes,
+                  (size_t)read.bytes, (long long)told.first_ms, (long long)read.first_ms,
+                  (long long)told.last_ms, (long long)read.last_ms);
+    return read.messages;
+}
+
+/* Bytes of the table files in a folder. */
+static uint64_t tables_bytes(const char *path)
+{
+    char command[160];
+    unsigned long long bytes = 0;
+    FILE *p;
+
+    snprintf(command, sizeof command, "cat %s/*.sst 2>/dev/null | wc -c", path);
+    p = popen(command, "r");
+    cr_assert_eq(fscanf(p, "%llu", &bytes), 1);
+    pclose(p);
+    return bytes;
+}
+
+/* ---- size ---- */
+
+Test(retention, by_size_forgets_the_oldest_and_counts_what_is_left)
+{
+    const retention keep = {(char[]){"0x19e7*"}, 0, 400000};
+    char *path = folder_new();
+    store *s = open_with(path, &keep, 1);
+    int64_t start = clock_wall_ms() - DAY;
+    size_t n;
+
+    for (int i = 0; i < 1000; i++)
+        cr_assert_eq(put(s, A, start + i * 1000, 1000), BROKER_STORED, "message %d", i);
+    n = has(s, A);
+    cr_assert(n > 300 && n < 400, "%zu messages are left", n); /* 7/8 to 8/8 of some 370 */
+    cr_assert_eq(query(s, A).last_ms, start + 999 * 1000, "the newest are kept");
+    cr_assert_leq(store_retained(s, 0), 400000);
+    cr_assert_leq(store_count(s).slabs, 10, "%zu slabs", store_count(s).slabs);
+    cr_assert_eq(store_count(s).forgotten_by_size, 1000 - n);
+    store_close(s);
+    s = open_with(path, &keep, 1);
+    cr_assert_eq(has(s, A), n, "after a reopening");
+    store_close(s);
+}
+
+Test(retention, by_size_is_of_all_stream_parts_together)
+{
+    const retention keep = {(char[]){"0x19e7*"}, 0, 400000};
+    store *s = open_with(folder_new(), &keep, 1);
+    int64_t start = clock_wall_ms() - DAY;
+
+    for (int i = 0; i < 300; i++)
+        cr_assert_eq(put(s, A, start + i, 1000), BROKER_STORED);
+    for (int i = 0; i < 300; i++)
+        cr_assert_eq(put(s, B, start + 1000 + i, 1000), BROKER_STORED);
+    cr_assert_eq(has(s, B), 300, "the newer ones are all there");
+    cr_assert_lt(has(s, A), 70);
+    cr_assert_leq(query(s, A).bytes + query(s, B).bytes, 400000);
+    store_close(s);
+}
+
+Test(retention, by_size_leaves_other_streams_alone)
+{
+    const retention keep = {(char[]){"*/a"}, 0, 100000};
+    store *s = open_with(folder_new(), &keep, 1);
+    int64_t start = clock_wall_ms() - DAY;
+
+    for (int i = 0; i < 300; i++) {
+        cr_assert_eq(put(s, A, start + i, 1000), BROKER_STORED);
+        cr_assert_eq(put(s, B, start + i, 1000), BROKER_STORED);
+    }
+    cr_assert_eq(has(s, B), 300);
+    cr_assert_lt(has(s, A), 100);
+    store_close(s);
+}
+
+Test(retention, by_size_takes_nothing_older_than_all_when_it_is_nearly_full)
+{
+    const retention keep = {(char[]){"0x19e7*"}, 0, 400000};
+    store *s = open_with(folder_new(), &keep, 1);
+    int64_t start = clock_wall_ms() - DAY;
+    size_t n;
+
+    cr_assert_eq(put(s, A, start - 60 * DAY, 1000), BROKER_STORED, "there is room");
+    for (int i = 0; i < 1000 || store_retained(s, 0) < 360000; i++)
+        cr_assert_eq(put(s, A, start + i * 1000, 1000), BROKER_STORED);
+    n = has(s, A);
+    cr_assert_eq(put(s, A, start - 60 * DAY, 1000), BROKER_REJECTED);
+    cr_assert_eq(put(s, A, query(s, A).first_ms + 1, 1000), BROKER_STORED,
+                 "in between it is taken");
+    cr_assert_geq(has(s, A), n - 50);
+    store_close(s);
+}
+
+Test(retention, by_size_with_one_slab_only_forgets_that)
+{
+    const retention keep = {(char[]){"0x19e7*"}, 0, 10000};
+    store *s = open_with(folder_new(), &keep, 1);
+
+    cr_assert_eq(put(s, A, clock_wall_ms(), 20000), BROKER_STORED);
+    cr_assert_eq(has(s, A), 0);
+    cr_assert_eq(put(s, A, clock_wall_ms(), 100), BROKER_STORED);
+    cr_assert_eq(has(s, A), 1);
+    store_close(s);
+}
+
+Test(retention, by_size_and_by_age_both_count)
+{
+    const retention both = {(char[]){"0x19e7*"}, 8 * DAY, 400000};
+    char *path = folder_new();
+    store *s = open_with(path, NULL, 0);
+    int64_t now = clock_wall_ms();
+
+    for (int i = 0; i < 20; i++)
+        cr_assert_eq(put(s, A, now - (20 - i) * DAY, 1000), BROKER_STORED);
+    store_close(s);
+    s = open_with(path, &both, 1);
+    cr_assert_eq(query(s, A).messages, 7);
+    cr_assert_eq(put(s, A, now - 9 * DAY, 1000), BROKER_REJECTED);
+    for (int i = 0; i < 800; i++)
+        cr_assert_eq(put(s, A, now + i, 1000), BROKER_STORED);
+    cr_assert_leq(store_retained(s, 0), 400000);
+    cr_assert_eq(query(s, A).last_ms, now + 799);
+    cr_assert_gt(query(s, A).first_ms, now);
+    store_close(s);
+}
+
+/* ---- age ---- */
+
+Test(retention, by_age_refuses_what_is_older)
+{
+    const retention keep = {(char[]){"0x19e7*"}, 3600000, 0};
+    store *s = open_with(folder_new(), &keep, 1);
+
+    cr_assert_eq(put(s, A, clock_wall_ms() - 7200000, 10), BROKER_REJECTED);
+    cr_assert_eq(put(s, A, clock_wall_ms() - 60000, 10), BROKER_STORED);
+    cr_assert_eq(has(s, A), 1);
+    store_close(s);
+}
+
+/* A message a day for n days, the last one yesterday. */
+static void days_put(store *s, const char *stream, int n)
+{
+    int64_t now = clock_wall_ms();
+
+    for (int i = n; i > 0; i--)
+        cr_assert_eq(put(s, stream, now - i * DAY, 20000), BROKER_STORED);
+}
+
+Test(retention, a_slab_past_its_age_gives_its_disk_space_back_while_the_store_is_open)
+{
+    const retention year = {(char[]){"0x19e7*"}, 365 * DAY, 0}, week = {year.pattern, 7 * DAY, 0};
+    char *path = folder_new();
+    store *s = open_with(path, &year, 1);
+
+    days_put(s, A, 300);
+    store_flush(s);
+    store_close(s);
+    cr_assert_gt(tables_bytes(path), 4 << 20);
+    s = open_with(path, &week, 1);
+    cr_assert_eq(query(s, A).messages, 6);
+    cr_assert_lt(tables_bytes(path), 2 << 20, "%llu bytes are left",
+                 (unsigned long long)tables_bytes(path));
+    store_close(s);
+}
+
+/* The full disk is the one that wants the old slabs gone. */
+Test(retention, a_full_disk_does_not_keep_it_from_making_room)
+{
+    char *path = folder_new();
+    const retention keep = {(char[]){"0x19e7*"}, 365 * DAY, 0};
+    store *s = open_with(path, &keep, 1);
+
+    days_put(s, A, 300);
+    store_flush(s);
+    s->rules[0].max_age_ms = 7 * DAY; /* as if a year had gone by */
+    s->swept_ns = 0;
+    s->options.min_free_bytes = UINT64_MAX;
+    cr_assert_eq(put(s, A, clock_wall_ms(), 10), BROKER_FULL);
+    cr_assert_not(store_is_well(s, NULL));
+    cr_assert_lt(tables_bytes(path), 2 << 20);
+    store_close(s);
+}
+
+Test(retention, parts_of_one_slab_go_by_their_own_age)
+{
+    /* Both are of the group of 16 hours. */
+    const retention keep[] = {{(char[]){"*/a"}, 6 * DAY, 0}, {(char[]){"*/b"}, 10 * DAY, 0}};
+    char *path = folder_new();
+    store *s = open_with(path, keep, 2);
+    int64_t now = clock_wall_ms();
+
+    for (int i = 1; i < 60; i++) {
+        if (i < 48)
+            cr_assert_eq(put(s, A, now - i * DAY / 10, 1000), BROKER_STORED);
+        cr_assert_eq(put(s, B, now - i * DAY / 10, 1000), BROKER_STORED);
+    }
+    cr_assert_str_eq(s->rules[0].group, s->rules[1].group);
+    s->rules[0].max_age_ms = 2 * DAY; /* as if four days had gone by */
+    forget_old(s, true);
+    cr_assert_eq(query(s, A).messages, 19);
+    cr_assert_lt(query(s, A).messages, 47);
+    cr_assert_eq(has(s, B), 59);
+    store_close(s);
+    s = open_with(path, keep, 2);
+    cr_assert(has(s, A) >= 19 && has(s, A) <= 27, "%zu", has(s, A));
+    cr_assert_eq(has(s, B), 59);
+    store_close(s);
+}
+
+/* ---- changed rules ---- */
+
+typedef struct change {
+    const char *what;
+    retention before, after;
+    size_t n_before, n_after;
+    size_t kept, taken; /* of thirty days; and of what is twenty days old, later */
+} change;
+
+Test(retention, a_changed_rule_reaches_what_is_stored)
+{
+    char all[] = "0x19e7*", others[] = "0x77*";
+    const change changes[] = {
+        {"shorter", {all, 60 * DAY, 0}, {all, 10 * DAY, 0}, 1, 1, 9, 0},
+        {"longer", {all, 60 * DAY, 0}, {all, 600 * DAY, 0}, 1, 1, 30, 1},
+        {"removed", {all, 60 * DAY, 0}, {all, 0, 0}, 1, 0, 30, 1},
+        {"added", {all, 0, 0}, {all, 10 * DAY, 0}, 0, 1, 9, 0},
+        {"turned to others", {all, 60 * DAY, 0}, {others, 10 * DAY, 0}, 1, 1, 30, 1},
+        {"size added", {all, 0, 0}, {all, 0, 1 << 20}, 0, 1, 30, 1},
+        {"size for age", {all, 60 * DAY, 0}, {all, 0, 1 << 20}, 1, 1, 30, 1},
+        {"age for size", {all, 0, 1 << 20}, {all, 10 * DAY, 0}, 1, 1, 9, 0},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(changes); i++) {
+        const change *c = &changes[i];
+        char *path = folder_new();
+        store *s = open_with(path, &c->before, c->n_before);
+        int64_t now = clock_wall_ms(), ago = now - 20 * DAY - DAY / 2;
+
+        days_put(s, A, 30);
+        cr_assert_eq(put(s, A, now - DAY / 2, 0), BROKER_STORED);
+        store_close(s);
+        s = open_with(path, &c->after, c->n_after);
+        cr_expect_eq(query(s, A).messages, c->kept + 1, "%s: %zu messages", c->what,
+                     (size_t)query(s, A).messages);
+        /* What is new goes to another place, and is one stream with the old. */
+        cr_expect_eq(put(s, A, now - DAY / 2, 0), BROKER_DUPLICATE, "%s", c->what);
+        cr_expect_eq(put(s, A, now - DAY / 4, 0), BROKER_STORED, "%s", c->what);
+        cr_expect_eq(put(s, A, now - DAY - DAY / 3, 0), BROKER_STORED, "%s", c->what);
+        cr_expect_eq(put(s, A, ago, 0), c->taken ? BROKER_STORED : BROKER_REJECTED, "%s", c->what);
+        cr_expect_eq(query(s, A).messages, c->kept + c->taken + 3, "%s: %zu messages", c->what,
+                     (size_t)query(s, A).messages);
+        store_close(s);
+        s = open_with(path, &c->after, c->n_after);
+        cr_expect_eq(query(s, A).messages, c->kept + c->taken + 3, "%s, opened again", c->what);
+        store_close(s);
+    }
+}
+
+Test(retention, a_smaller_size_takes_away_at_the_next_opening)
+{
+    const retention more = {(char[]){"0x19e7*"}, 0, 400000}, less = {more.pattern, 0, 100000};
+    char *path = folder_new();
+    store *s = open_with(path, &more, 1);
+    int64_t start = clock_wall_ms() - DAY;
+
+    for (int i = 0; i < 300; i++)
+        cr_assert_eq(put(s, A, start + i, 1000), BROKER_STORED);
+    store_close(s);
+    s = open_with(path, &less, 1);
+    cr_assert_leq(store_retained(s, 0), 100000);
+    cr_assert(has(s, A) > 30 && has(s, A) < 95, "%zu", has(s, A));
+    store_close(s);
+}
+
+Test(retention, a_part_that_comes_under_a_size_goes_from_slabs_that_others_keep)
+{
+    const retention keep = {(char[]){"*/a"}, 0, 100000};
+    char *path = folder_new();
+    store *s = open_with(path, NULL, 0);
+    int64_t start = clock_wall_ms() - DAY;
+
+    for (int i = 0; i < 200; i++) {
+        cr_assert_eq(put(s, A, start + i, 1000), BROKER_STORED);
+        cr_assert_eq(put(s, B, start + i, 1000), BROKER_STORED);
+    }
+    store_close(s);
+    s = open_with(path, &keep, 1);
+    cr_assert_eq(has(s, A), 0, "it lies in one slab, which alone is over");
+    cr_assert_eq(has(s, B), 200);
+    cr_assert_eq(put(s, A, start + 1000, 1000), BROKER_STORED);
+    cr_assert_eq(has(s, A), 1);
+    store_close(s);
+}
+
+/* ---- reading over slabs that overlap ---- */
+
+Test(retention, the_newest_are_found_over_slabs_that_overlap)
+{
+    const retention keep = {(char[]){"0x19e7*"}, 60 * DAY, 0};
+    char *path = folder_new();
+    store *s = open_with(path, NULL, 0);
+    int64_t start = clock_wall_ms() - 2 * DAY, ms;
+    int32_t sequence;
+    broker_bytes raw;
+
+    for (int i = 0; i < 100; i += 2)
+        cr_assert_eq(put(s, A, start + i, 10), BROKER_STORED);
+    store_close(s);
+    s = open_with(path, &keep, 1);
+    for (int i = 1; i < 100; i += 2)
+        cr_assert_eq(put(s, A, start + i, 10), BROKER_STORED);
+    cr_assert_eq(has(s, A), 100);
+    for (uint64_t n = 1; n < 110; n++) {
+        cursor *c = store_last(s, (broker_str){A, strlen(A)}, 0, n);
+        int64_t expected = start + (n < 100 ? 100 - (int64_t)n : 0);
+
+        while (cursor_next(c, &raw, &ms, &sequence) == 1)
+            cr_assert_eq(ms, expected++, "last %zu", (size_t)n);
+        cr_assert_eq(expected, start + 100, "last %zu ends early", (size_t)n);
+        cursor_close(c);
+    }
+    store_close(s);
+}
+
+Test(retention, an_open_query_reads_on_what_is_forgotten_meanwhile)
+{
+    const retention keep = {(char[]){"0x19e7*"}, 0, 100000};
+    store *s = open_with(folder_new(), &keep, 1);
+    range all = {.to_ms = INT64_MAX - 1, .to_sequence = INT32_MAX};
+    int64_t start = clock_wall_ms() - DAY, ms;
+    int32_t sequence;
+    broker_bytes raw;
+    cursor *c;
+    size_t n, read = 0;
+
+    for (int i = 0; i < 80; i++)
+        put(s, A, start + i, 1000);
+    n = has(s, A);
+    c = store_range(s, (broker_str){A, strlen(A)}, 0, &all);
+    cr_assert_eq(cursor_next(c, &raw, &ms, &sequence), 1);
+    for (int i = 80; i < 300; i++)
+        put(s, A, start + i, 1000);
+    for (read = 1; cursor_next(c, &raw, &ms, &sequence) == 1; read++)
+        ;
+    cr_assert_eq(read, n);
+    cursor_close(c);
+    cr_assert_gt(query(s, A).first_ms, start + 100);
+    store_close(s);
+}
+
+/* ---- slabs ---- */
+
+Test(slabs, are_no_more_than_their_limit_whatever_comes)
+{
+    enum { RULES = SLABS_MAX + 40 };
+    static retention keep[RULES];
+    char *path = folder_new(), stream[128];
+    int64_t now = clock_wall_ms();
+    store *s;
+
+    for (size_t i = 0; i < RULES; i++) {
+        sb pattern = SB_INIT;
+
+        sb_printf(&pattern, "*/%zu", i);
+        keep[i] = (retention){pattern.data, 0, 10000};
+    }
+    s = open_with(path, keep, RULES);
+    for (size_t i = 0; i < RULES; i++) {
+        snprintf(stream, sizeof stream, "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a/%zu", i);
+        cr_assert_eq(put(s, stream, now - (int64_t)i * 60 * DAY, 3000), BROKER_STORED);
+        cr_assert_leq(s->slabs.n, SLABS_MAX);
+    }
+    cr_assert_eq(store_count(s).slabs, SLABS_MAX);
+    for (size_t round = 1; round < 6; round++)
+        for (size_t i = RULES - 10; i < RULES; i++) {
+            snprintf(stream, sizeof stream, "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a/%zu", i);
+            cr_assert_eq(put(s, stream, now - (int64_t)i * 60 * DAY + (int64_t)round, 3000),
+                         BROKER_STORED);
+            cr_assert_leq(has(s, stream), 3);
+            cr_assert_leq(store_retained(s, i), 10000, "kept where others are too");
+        }
+    store_close(s);
+    s = open_with(path, keep, RULES);
+    for (size_t i = 0; i < RULES; i++) {
+        snprintf(stream, sizeof stream, "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a/%zu", i);
+        cr_assert_gt(has(s, stream), 0, "stream %zu", i);
+        free(keep[i].pattern);
+    }
+    store_close(s);
+}
+
+Test(slabs, of_many_ages_are_shared)
+{
+    enum { RULES = 1000 };
+    static retention keep[RULES];
+    char stream[128];
+    int64_t now = clock_wall_ms();
+    store *s;
+
+    for (int i = 0; i < RULES; i++) {
+        sb pattern = SB_INIT;
+
+        sb_printf(&pattern, "*/%d", i);
+        keep[i] = (retention){pattern.data, 8 * DAY + i * 60000, 0};
+    }
+    s = open_with(folder_new(), keep, RULES);
+    for (int i = 0; i < RULES; i += 10)
+        for (int day = 0; day < 8; day++) {
+            snprintf(stream, sizeof stream, "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a/%d", i);
+            cr_assert_eq(put(s, stream, now - day * DAY, 10), BROKER_STORED);
+        }
+    cr_assert_leq(store_count(s).slabs, 14, "%zu slabs", store_count(s).slabs);
+    store_close(s);
+    for (size_t i = 0; i < RULES; i++)
+        free(keep[i].pattern);
+}
+
+Test(slabs, a_family_without_a_record_is_dropped_at_opening)
+{
+    char *path = folder_new(), *err = NULL, **names;
+    store *s = open_with(path, NULL, 0);
+    rocksdb_options_t *o = rocksdb_options_create();
+    size_t n;
+
+    put(s, A, clock_wall_ms(), 10);
+    rocksdb_column_family_handle_destroy(
+        rocksdb_create_column_family(s->db, s->rocks, "slab-77", &err));
+    cr_assert_null(err, "%s", err);
+    store_close(s);
+    s = open_with(path, NULL, 0);
+    cr_assert_eq(has(s, A), 1);
+    store_close(s);
+    names = rocksdb_list_column_families(o, path, &n, &err);
+    cr_assert_eq(n, 2, "%zu families", n);
+    rocksdb_list_column_families_destroy(names, n);
+    rocksdb_options_destroy(o);
+}
+
+Test(slabs, a_damaged_message_is_mended_by_its_copy_and_counted_once)
+{
+    char *path = folder_new(), *err = NULL;
+    store *s = open_with(path, NULL, 0);
+    rocksdb_writeoptions_t *wo = rocksdb_writeoptions_create();
+    rocksdb_iterator_t *it;
+    int64_t now = clock_wall_ms(), ms;
+    int32_t sequence;
+    size_t len;
+    const char *key;
+    broker_bytes raw;
+    cursor *c;
+
+    cr_assert_eq(put(s, A, now, 0), BROKER_STORED);
+    it = rocksdb_create_iterator_cf(s->db, s->reads, s->slabs.items[0]->cf);
+    rocksdb_iter_seek_to_first(it);
+    key = rocksdb_iter_key(it, &len);
+    rocksdb_put_cf(s->db, wo, s->slabs.items[0]->cf, key, len, "\1\0damaged", 9, &err);
+    rocksdb_iter_destroy(it);
+    c = store_last(s, (broker_str){A, strlen(A)}, 0, 1);
+    cr_assert_eq(cursor_next(c, &raw, &ms, &sequence), -1);
+    cursor_close(c);
+    cr_assert_eq(put(s, A, now, 0), BROKER_STORED);
+    cr_assert_eq(has(s, A), 1);
+    cr_assert_eq(put(s, A, now, 0), BROKER_DUPLICATE);
+    rocksdb_writeoptions_destroy(wo);
+    store_close(s);
+}
+
+Test(slabs, a_record_that_is_not_understood_is_refused)
+{
+    char *path = folder_new(), *err = NULL;
+    store *s = open_with(path, NULL, 0);
+    store_options o = {.path = path, .cache_bytes = 1 << 20, .write_buffer_bytes = 1 << 20};
+    sb why = SB_INIT;
+
+    put(s, A, clock_wall_ms(), 10);
+    rocksdb_put_cf(s->db, s->sync, s->meta, "n\0\0\0\0\0\0\0\0", 9, "short", 5, &err);
+    store_close(s);
+    cr_assert_null(store_open(&o, &why));
+    cr_assert(strstr(why.data, "a record that this build does not understand"), "%s", why.data);
+    sb_done(&why);
+}
