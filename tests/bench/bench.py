@@ -148,6 +148,24 @@ def measure(count, rounds, folder):
     return rows
 
 
+def measure_swaps(swaps):
+    """The storm of tests/swap, which fails when a request does or a message is lost."""
+    env = dict(os.environ, STORM_SWAPS=str(swaps), BUILD_DIR=BUILD)
+    result = subprocess.run([sys.executable, "-W", "ignore", "-m", "unittest", "test_storm"], env=env,
+                            cwd=os.path.join(ROOT, "tests", "swap"), capture_output=True, text=True)
+    if result.returncode != 0:
+        sys.exit("the swaps under load failed:\n" + result.stdout + result.stderr)
+    with open(os.path.join(ROOT, "build", "swap.json")) as file:
+        figures = json.load(file)
+    rows = []
+    for name, key, target in (("median", "pauseMsMedian", "<= 20"), ("p99", "pauseMsP99", "<= 50"),
+                              ("longest", "pauseMsMax", None)):
+        rate_line(rows, "swap of logStore under load, pause, %s of %d" % (name, swaps), figures[key], "ms",
+                  target=target)
+    rate_line(rows, "swap of logStore under load, in all, median", figures["swapMsMedian"], "ms")
+    return rows
+
+
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench")
     parser.add_argument("--quick", action="store_true", help="100,000 messages instead of 1,000,000")
@@ -157,6 +175,8 @@ def main():
     folder = tempfile.mkdtemp(prefix="bench-", dir=os.path.join(ROOT, "build"))
     try:
         rows = measure(count, rounds, folder)
+        if not options.only or "swap" in options.only:
+            rows += measure_swaps(20 if options.quick else 100)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     rows = [row for row in rows if not options.only or options.only in row["name"]]

@@ -1,7 +1,7 @@
 """The storm: the store, and the interfaces in turn with it, are swapped again and again under full
 verified ingest, 64 readers and 16 WebSocket subscribers.
 
-100 swaps, with LONG=1 a thousand. What it measures goes to build/swap.json.
+100 swaps, with LONG=1 a thousand, with STORM_SWAPS=n that many. What it measures goes to build/swap.json.
 """
 import json
 import os
@@ -18,7 +18,7 @@ import ws  # noqa: E402
 from node import BUILD, OWNER, ROOT, STREAM, Node, generate, join, program, split, until  # noqa: E402
 from test_swap import build, command  # noqa: E402
 
-SWAPS = 1000 if os.environ.get("LONG") == "1" else 100
+SWAPS = int(os.environ.get("STORM_SWAPS", 1000 if os.environ.get("LONG") == "1" else 100))
 ROWS = 200000     # what the readers read; the slow ones take long over it
 CHUNK = 20000     # messages of one upload
 LIVE = 20         # messages that the subscribers get after each swap
