@@ -37,6 +37,9 @@ typedef struct answer {
 /* 1: a->raw is the next message; 0: no more; -1: damaged. */
 static int message_next(answer *a)
 {
+    int64_t before_ms = a->timestamp_ms;
+    int32_t before = a->sequence;
+    bool full;
     int found;
 
     if (a->pending)
@@ -44,7 +47,12 @@ static int message_next(answer *a)
     if (a->ending)
         return 0;
     found = cursor_next(a->cursor, &a->raw, &a->timestamp_ms, &a->sequence);
-    if (found == 1 && a->limited && a->told == a->limit) {
+    full = a->limited && a->told >= a->limit;
+    /* A page goes on where a timestamp and sequence number say, so it ends between two of them, not
+     * among the messages of several publishers at one. */
+    if (a->paged && a->told != 0 && before_ms == a->timestamp_ms && before == a->sequence)
+        full = false;
+    if (found == 1 && full) {
         a->has_next = a->paged;
         found = 0;
     }

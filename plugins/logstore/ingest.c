@@ -88,6 +88,7 @@ static void commit_run(void *arg)
     store_write(in->l->store, g->msgs, g->outcomes, g->n);
     in->l->metrics->observe(in->commit_seconds, (double)(clock_mono_ns() - start) / 1e9);
     in->l->metrics->observe(in->commit_messages, (double)g->n);
+    stats_tell(in);
     equivocation_log(in, g);
     for (size_t i = 0; i < g->n; i++)
         in->l->metrics->add(in->outcomes[g->outcomes[i].code], 1);

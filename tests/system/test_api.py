@@ -79,6 +79,21 @@ class Api(unittest.TestCase):
                 page["metadata"]["nextTimestamp"], page["metadata"]["nextSequenceNumber"])
         self.assertEqual(seen, [1700000000000 + i for i in range(25)])
 
+    def test_a_page_never_ends_among_messages_of_one_time(self):
+        s = self.stream()
+        every = [m for seed in range(1, 6) for m in split(generate(4, stream=s, seed=seed))]
+        stored = self.node.upload(join(every), s)[1]["stored"]
+        self.assertGreater(stored, 8, "several publishers at one time")
+        for limit in (1, 2, 3, 7):
+            seen, at = [], "fromTimestamp=0"
+            while at:
+                page = self.node.json(self.node.data_path(s) + "/from?" + at + "&limit=%d" % limit)
+                seen += [m["signature"] for m in page["messages"]]
+                self.assertLessEqual(len(seen), stored)
+                at = page["metadata"]["hasNext"] and "fromTimestamp=%d&fromSequenceNumber=%d" % (
+                    page["metadata"]["nextTimestamp"], page["metadata"]["nextSequenceNumber"])
+            self.assertEqual(len(set(seen)), stored, "limit %d" % limit)
+
     def test_ids_may_have_plain_slashes_and_any_case_in_the_address(self):
         s = self.stream()
         self.node.upload(generate(1, stream=s), s)

@@ -85,6 +85,16 @@ class Daemon(unittest.TestCase):
         self.assertEqual(result.returncode, 3)
         self.assertIn("cannot", result.stderr)
 
+    def test_a_path_may_begin_at_the_home_directory(self):
+        node = Node()
+        config = json.load(open(node.config))
+        config["plugins"]["logStore"]["db"]["dataPath"] = "~/store"
+        with open(node.config, "w") as out:
+            json.dump(config, out)
+        node.start()
+        self.assertTrue(os.path.exists(os.path.join(node.folder, "store", "CURRENT")))
+        node.stop()
+
     def test_everything_is_there_after_a_restart(self):
         node = Node().start()
         # Years ago, some months ago, now: the ancient slab and two dated ones.
