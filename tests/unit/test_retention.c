@@ -14,7 +14,7 @@ static char *folder_new(void)
 {
     static char path[64];
 
-    snprintf(path, sizeof path, "/tmp/test-retention-XXXXXX");
+    snprintf(path, sizeof path, P_tmpdir "/test-retention-XXXXXX");
     cr_assert_not_null(mkdtemp(path));
     return path;
 }
