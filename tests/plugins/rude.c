@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -269,13 +270,18 @@ static void on_check(void *self, uint32_t kind, const broker_msg *const *msgs, s
 
 static broker_rc start(void *self, broker_bytes state);
 
+static sem_t inside;
+
 static void *own_thread(void *arg)
 {
     rude *r = arg;
 
+    if (IS(leaks_thread)) {
+        sem_post(&inside); /* from here on r may be gone: a leaked thread outlives it */
+        for (;;)
+            pause();
+    }
     r->work->now_ms(r->ctx);
-    while (IS(leaks_thread))
-        pause();
     return NULL;
 }
 
@@ -382,9 +388,11 @@ static broker_rc start(void *self, broker_bytes state)
         pthread_t t;
 
         pthread_create(&t, NULL, own_thread, r);
-        if (IS(leaks_thread))
+        if (IS(leaks_thread)) {
             pthread_detach(t);
-        else
+            while (sem_wait(&inside) != 0)
+                ;
+        } else
             pthread_join(t, NULL);
     }
     return rc;
