@@ -90,6 +90,26 @@ void sb_putc(sb *b, char c)
     sb_append(b, &c, 1);
 }
 
+void sb_put_utf8(sb *b, uint32_t c)
+{
+    if (c < 0x80) {
+        sb_putc(b, (char)c);
+        return;
+    }
+    if (c < 0x800) {
+        sb_putc(b, (char)(0xc0 | c >> 6));
+    } else {
+        if (c < 0x10000) {
+            sb_putc(b, (char)(0xe0 | c >> 12));
+        } else {
+            sb_putc(b, (char)(0xf0 | c >> 18));
+            sb_putc(b, (char)(0x80 | (c >> 12 & 0x3f)));
+        }
+        sb_putc(b, (char)(0x80 | (c >> 6 & 0x3f)));
+    }
+    sb_putc(b, (char)(0x80 | (c & 0x3f)));
+}
+
 void sb_vprintf(sb *b, const char *fmt, va_list args)
 {
     va_list again;

@@ -53,7 +53,8 @@ void sb_puts(sb *b, const char *s);
 void sb_putc(sb *b, char c);
 void sb_printf(sb *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void sb_vprintf(sb *b, const char *fmt, va_list args);
-char *sb_room(sb *b, size_t len); /* len writable bytes at the end; then sb->len += used */
+void sb_put_utf8(sb *b, uint32_t c); /* c is a Unicode scalar value */
+char *sb_room(sb *b, size_t len);    /* len writable bytes at the end; then sb->len += used */
 /* s as a JSON string, quotes included; bytes that are not UTF-8 become U+FFFD. */
 void sb_json_string(sb *b, const char *s, size_t len);
 

@@ -108,26 +108,6 @@ static uint32_t unit(const char *hex)
     return (uint32_t)bytes[0] << 8 | bytes[1];
 }
 
-static void put_utf8(sb *out, uint32_t c)
-{
-    if (c < 0x80) {
-        sb_putc(out, (char)c);
-        return;
-    }
-    if (c < 0x800) {
-        sb_putc(out, (char)(0xc0 | c >> 6));
-    } else {
-        if (c < 0x10000) {
-            sb_putc(out, (char)(0xe0 | c >> 12));
-        } else {
-            sb_putc(out, (char)(0xf0 | c >> 18));
-            sb_putc(out, (char)(0x80 | (c >> 12 & 0x3f)));
-        }
-        sb_putc(out, (char)(0x80 | (c >> 6 & 0x3f)));
-    }
-    sb_putc(out, (char)(0x80 | (c & 0x3f)));
-}
-
 /* After "\u": one character, two units long when they are a pair. */
 static void put_escaped(sb *out, scan *s)
 {
@@ -149,7 +129,7 @@ static void put_escaped(sb *out, scan *s)
             c = 0xfffd;
         }
     }
-    put_utf8(out, c);
+    sb_put_utf8(out, c);
 }
 
 void member_text(broker_str text, sb *out)

@@ -100,25 +100,6 @@ static bool unit(reader *r, uint32_t *out)
     return true;
 }
 
-static void put_utf8(sb *out, uint32_t c)
-{
-    if (c < 0x80) {
-        sb_putc(out, (char)c);
-    } else if (c < 0x800) {
-        sb_putc(out, (char)(0xc0 | c >> 6));
-        sb_putc(out, (char)(0x80 | (c & 0x3f)));
-    } else {
-        if (c < 0x10000) {
-            sb_putc(out, (char)(0xe0 | c >> 12));
-        } else {
-            sb_putc(out, (char)(0xf0 | c >> 18));
-            sb_putc(out, (char)(0x80 | (c >> 12 & 0x3f)));
-        }
-        sb_putc(out, (char)(0x80 | (c >> 6 & 0x3f)));
-        sb_putc(out, (char)(0x80 | (c & 0x3f)));
-    }
-}
-
 static bool escape(reader *r)
 {
     static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
@@ -146,7 +127,7 @@ static bool escape(reader *r)
             return false;
         high = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
     }
-    put_utf8(r->store, high);
+    sb_put_utf8(r->store, high);
     return true;
 }
 

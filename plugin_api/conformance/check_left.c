@@ -21,14 +21,12 @@ void check_threads(const subject *s)
 
     life_whole(s->im, s->section, true);
     first = census_of_threads();
+    threads_wait(&before);
     for (size_t i = 0; i < first.n; i++)
-        for (int tries = 0; !census_has(&before, first.items[i]) && tries < 3; tries++) {
-            if (thread_is_in(first.items[i], s->im)) {
-                finding("a thread that runs its code is left after destroy(); plugins start no "
-                        "threads, work goes through work.submit()");
-                _exit(1); /* it may not be unmapped under that thread */
-            }
-            usleep(2000);
+        if (!census_has(&before, first.items[i]) && thread_is_in(first.items[i], s->im)) {
+            finding("a thread that runs its code is left after destroy(); plugins start no "
+                    "threads, work goes through work.submit()");
+            _exit(1); /* it may not be unmapped under that thread */
         }
     life_whole(s->im, s->section, true);
     life_whole(s->im, s->section, true);
@@ -95,10 +93,13 @@ void check_memory(const subject *s)
 
 void check_unload(const subject *s)
 {
+    census before = census_of_threads();
+
     life_whole(s->im, s->section, true);
     if (!image_close(s->im))
         finding("its code stays mapped after dlclose(), so it cannot be replaced: a destructor of "
                 "a thread-local variable or a unique C++ symbol holds it");
     kit_run(1000);
-    usleep(20000); /* whoever still runs there falls now */
+    threads_wait(&before); /* whoever still runs there falls now */
+    census_done(&before);
 }

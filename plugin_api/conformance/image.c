@@ -11,7 +11,10 @@
 #include <fcntl.h>
 #include <link.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
+
+#define SETTLE_NS (2ull * 1000000000u)
 
 /* ---- loading ---- */
 
@@ -197,6 +200,24 @@ static uintptr_t stack_of(int thread)
         sp = 0;
     fclose(in);
     return sp;
+}
+
+void threads_wait(const census *known)
+{
+    const struct timespec look = {0, 1000000};
+    uint64_t deadline = clock_mono_ns() + SETTLE_NS;
+    bool runs = true;
+
+    while (runs && clock_mono_ns() < deadline) {
+        census now = census_of_threads();
+
+        runs = false;
+        for (size_t i = 0; i < now.n; i++)
+            runs = runs || (!census_has(known, now.items[i]) && stack_of(now.items[i]) == 0);
+        census_done(&now);
+        if (runs)
+            nanosleep(&look, NULL);
+    }
 }
 
 bool thread_is_in(int thread, const image *im)

@@ -31,6 +31,9 @@ census census_of_files(void);
 void census_done(census *c);
 bool census_has(const census *c, int item);
 
+/* Until every thread that is not in known waits in the kernel or is gone, at most two seconds: one
+ * that runs shows no stack. */
+void threads_wait(const census *known);
 /* Whether the stack of a thread leads into the image: it runs its code, or was started to. */
 bool thread_is_in(int thread, const image *im);
 /* What an open file is, "socket:[123]". */

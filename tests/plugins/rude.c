@@ -387,6 +387,7 @@ static broker_rc start(void *self, broker_bytes state)
     if (rc == BROKER_OK && (IS(calls_from_own_thread) || IS(leaks_thread))) {
         pthread_t t;
 
+        sem_init(&inside, 0, 0);
         pthread_create(&t, NULL, own_thread, r);
         if (IS(leaks_thread)) {
             pthread_detach(t);

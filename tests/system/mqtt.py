@@ -1,7 +1,8 @@
 """An MQTT 3.1.1 client that sends any bytes and reads packets strictly."""
 import json
-import socket
 import struct
+
+from wire import Cut, Wire
 
 CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, PINGREQ, \
     PINGRESP, DISCONNECT = range(1, 15)
@@ -42,52 +43,20 @@ def ack(kind, number):
     return packet(kind, 2 if kind == PUBREL else 0, struct.pack(">H", number))
 
 
-class Closed(Exception):
-    pass
-
-
-class Client:
+class Client(Wire):
     def __init__(self, port, *args, open_session=True, receive_buffer=None, wrap=None, **options):
-        self.socket = socket.socket()
-        if receive_buffer:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(30)
-        self.socket.connect(("127.0.0.1", port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().__init__(port, receive_buffer=receive_buffer)
         if wrap:
             self.socket = wrap(self.socket)
-        self.have = bytearray()
         if open_session:
             self.send(connect(*args, **options))
             kind, _, body = self.packet()
             assert kind == CONNACK and body[1] == 0, (kind, body)
             self.session_present = body[0] == 1
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-    def close(self):
-        self.socket.close()
-
-    def send(self, data):
-        """What the node still takes of it."""
-        try:
-            self.socket.sendall(data)
-        except (ConnectionResetError, BrokenPipeError):
-            pass
-        return self
-
     def more(self):
-        try:
-            part = self.socket.recv(1 << 18)
-        except ConnectionResetError:
-            part = b""
-        if not part:
-            raise Closed(bytes(self.have))
-        self.have += part
+        if not super().more():
+            raise Cut(bytes(self.have))
 
     def packet(self):
         """(kind, flags, body)"""
@@ -140,5 +109,5 @@ class Client:
         try:
             while True:
                 self.more()
-        except Closed:
+        except Cut:
             return True

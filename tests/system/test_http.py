@@ -3,22 +3,18 @@ misbehave. What the node does today against them is marked as an expected failur
 import json
 import re
 import socket
-import struct
 import threading
 import time
 import unittest
 
 from node import OWNER, Node, generate, join, split, until
+from wire import Cut, Wire
 
 HOST = b"Host: localhost\r\n"
 GET = b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n"
 LAST = b"GET /healthz HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
 TICK = 0.5  # how often the node looks for connections that are too late
 SLACK = 4.0  # a machine that is busy with other things
-
-
-class Cut(Exception):
-    """The connection ended inside an answer, or where one was due."""
 
 
 class Answer:
@@ -33,64 +29,11 @@ class Answer:
             self.headers[name.lower()] = value
 
 
-class Wire:
-    """A client that sends any bytes and reads answers strictly."""
+class Speaker(Wire):
+    """A client that reads answers strictly."""
 
-    def __init__(self, node, address="127.0.0.1", receive_buffer=None):
-        self.socket = socket.socket()
-        self.socket.settimeout(30)
-        if receive_buffer:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.connect((address, node.port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.have = bytearray()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
-
-    def send(self, data):
-        """What the node still takes of it."""
-        try:
-            self.socket.sendall(data)
-        except (ConnectionResetError, BrokenPipeError):
-            pass
-        return self
-
-    def half_close(self):
-        self.socket.shutdown(socket.SHUT_WR)
-        return self
-
-    def reset(self):
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.socket.close()
-
-    def more(self):
-        try:
-            part = self.socket.recv(1 << 18)
-        except ConnectionResetError:
-            part = b""
-        self.have += part
-        return part != b""
-
-    def line(self, end=b"\r\n"):
-        while end not in self.have:
-            if not self.more():
-                raise Cut(bytes(self.have))
-        at = self.have.index(end)
-        line = bytes(self.have[:at])
-        del self.have[:at + len(end)]
-        return line
-
-    def take(self, length):
-        while len(self.have) < length:
-            if not self.more():
-                raise Cut(bytes(self.have))
-        data = bytes(self.have[:length])
-        del self.have[:length]
-        return data
+    def __init__(self, node, *args, **options):
+        super().__init__(node.port, *args, **options)
 
     def answer(self, to="GET"):
         """The next answer; an interim one (1xx) is one too."""
@@ -110,13 +53,6 @@ class Wire:
                     return a
         a.body = self.take(int(a.headers["content-length"])) if "content-length" in a.headers else self.rest()
         return a
-
-    def rest(self):
-        """Everything until the node closes."""
-        while self.more():
-            pass
-        data, self.have = bytes(self.have), bytearray()
-        return data
 
 
 def post(path, body, *headers):
@@ -161,7 +97,7 @@ class Http(unittest.TestCase):
 
     def refused(self, data, statuses, what):
         """Answered with one of statuses, then closed; what is behind it is not looked at."""
-        with Wire(self.node) as w:
+        with Speaker(self.node) as w:
             w.send(data + b"GET /stores HTTP/1.1\r\nHost: localhost\r\n\r\n").half_close()
             try:
                 answer = w.answer()
@@ -174,7 +110,7 @@ class Http(unittest.TestCase):
     # ---- pipelining ----
 
     def test_three_requests_in_one_packet_are_answered_in_order(self):
-        with Wire(self.node) as w:
+        with Speaker(self.node) as w:
             w.send(GET + b"GET /nothing HTTP/1.1\r\n" + HOST + b"\r\n" + b"GET /stores HTTP/1.1\r\n" + HOST + b"\r\n")
             answers = [w.answer() for _ in range(3)]
             self.assertEqual([a.status for a in answers], [200, 404, 200])
@@ -184,7 +120,7 @@ class Http(unittest.TestCase):
             self.assertEqual(w.rest(), b"")
 
     def test_a_hundred_pipelined_requests_have_a_hundred_answers(self):
-        with Wire(self.node) as w:
+        with Speaker(self.node) as w:
             w.send(b"".join(b"GET /nothing/%d HTTP/1.1\r\n" % i + HOST + b"X-Fill: " + b"x" * 1000 + b"\r\n\r\n"
                             if i % 2 else GET for i in range(100)))
             self.assertEqual([w.answer().status for _ in range(100)], [200, 404] * 50)
@@ -193,7 +129,7 @@ class Http(unittest.TestCase):
         data = generate(500, stream=self.stream())
         path = self.node.data_path(self.stream())
         for request in (post(path, data), chunked(path, b"%x\r\n" % len(data) + data + b"\r\n0\r\n\r\n")):
-            with Wire(self.node) as w:
+            with Speaker(self.node) as w:
                 w.send(request + b"GET %s/last?count=1000 HTTP/1.1\r\n" % path.encode() + HOST + b"\r\n" + LAST)
                 stored = json.loads(w.answer().body)
                 self.assertEqual(stored["stored"] + stored["duplicates"], 500)
@@ -203,7 +139,7 @@ class Http(unittest.TestCase):
                 self.assertEqual(w.rest(), b"")
 
     def test_a_request_behind_a_refusal_with_a_body_is_not_taken_from_the_body(self):
-        with Wire(self.node) as w:
+        with Speaker(self.node) as w:
             w.send(post("/nothing", GET) + b"GET /stores HTTP/1.1\r\n" + HOST + b"\r\n")
             self.assertEqual(w.answer().status, 404)
             try:
@@ -212,18 +148,18 @@ class Http(unittest.TestCase):
                 pass  # closing instead of reading on is right too
 
     def test_nothing_behind_a_malformed_request_is_answered(self):
-        with Wire(self.node) as w:
+        with Speaker(self.node) as w:
             w.send(GET + b"GET /stores HTTP/1.1\r\nHost : localhost\r\n\r\n" + GET)
             self.assertEqual([w.answer().status, w.answer().status], [200, 400])
             self.assertEqual(w.rest(), b"")
 
     def test_empty_lines_before_a_request_are_skipped(self):
-        with Wire(self.node) as w:
+        with Speaker(self.node) as w:
             w.send(b"\r\n" + GET + b"\r\n" + GET)
             self.assertEqual([w.answer().status, w.answer().status], [200, 200])
 
     def test_a_request_may_come_byte_by_byte(self):
-        with Wire(self.node) as w:
+        with Speaker(self.node) as w:
             for byte in GET + post(self.publish_path(), b'{"a":1}') + GET:
                 w.send(bytes([byte]))
             self.assertEqual([w.answer().status for _ in range(3)], [200, 200, 200])
@@ -240,7 +176,7 @@ class Http(unittest.TestCase):
                 (b"GET /healthz HTTP/1.0\r\n\r\n", False),
                 (b"GET /healthz HTTP/1.0\r\n" + HOST + b"Connection: keep-alive\r\n\r\n", True),
                 (b"GET %s/last HTTP/1.1\r\n" % self.node.data_path().encode() + HOST + b"\r\n", True)]:
-            with Wire(self.node) as w:
+            with Speaker(self.node) as w:
                 first = w.send(request).answer()
                 self.assertEqual(first.status, 200, request)
                 self.assertEqual(first.headers.get("connection") != "close", lasts, request)
@@ -254,14 +190,14 @@ class Http(unittest.TestCase):
         s = self.stream()
         self.node.upload(generate(10, stream=s), s)
         for header in (b"", b"Connection: keep-alive\r\n"):
-            with Wire(self.node) as w:
+            with Speaker(self.node) as w:
                 w.send(b"GET %s/last?count=10 HTTP/1.0\r\n" % self.node.data_path(s).encode() + header + b"\r\n")
                 answer = w.answer()
                 self.assertNotIn("transfer-encoding", answer.headers)
                 self.assertEqual(json.loads(answer.body)["metadata"]["totalMessages"], 10)
 
     def test_an_answer_before_the_end_of_the_body_says_that_the_connection_ends(self):
-        with Wire(self.node) as w:
+        with Speaker(self.node) as w:
             w.send(b"POST /nothing HTTP/1.1\r\n" + HOST + b"Content-Length: 100\r\n\r\n")
             answer = w.answer()
             self.assertEqual((answer.status, answer.headers.get("connection")), (404, "close"))
@@ -318,16 +254,16 @@ class Http(unittest.TestCase):
 
     def test_a_head_that_is_too_large_is_431(self):
         for size in (17000, 100000):
-            with Wire(self.node) as w:
+            with Speaker(self.node) as w:
                 w.send(b"GET /healthz HTTP/1.1\r\n" + HOST + b"X: " + b"x" * size + b"\r\n\r\n")
                 self.assertEqual(w.answer().status, 431, size)
                 self.assertEqual(w.rest(), b"")
-        with Wire(self.node) as w:
+        with Speaker(self.node) as w:
             w.send(b"GET /healthz HTTP/1.1\r\n" + HOST + b"X: " + b"x" * 15000 + b"\r\n\r\n")
             self.assertEqual(w.answer().status, 200)
 
     def test_a_target_that_is_too_long_is_414(self):
-        with Wire(self.node) as w:
+        with Speaker(self.node) as w:
             w.send(b"GET /" + b"x" * 20000 + b" HTTP/1.1\r\n" + HOST + b"\r\n")
             self.assertEqual(w.answer().status, 414)
 
@@ -340,7 +276,7 @@ class Http(unittest.TestCase):
                 (b"http://localhost", b"localhost", 404), (b"http://localhost/nothing", b"localhost", 404),
                 (b"http://localhost/healthz", b"evil.example", 200), (b"http://evil.example/healthz", b"localhost", 421),
                 (b"http://localhost@evil.example/healthz", b"localhost", 421)]:
-            with Wire(self.node) as w:
+            with Speaker(self.node) as w:
                 w.send(b"GET " + target + b" HTTP/1.1\r\nHost: " + host + b"\r\n\r\n")
                 self.assertEqual(w.answer().status, status, target)
 
@@ -361,7 +297,7 @@ class Http(unittest.TestCase):
         for method, path, allowed in [("DELETE", "/healthz", {"GET", "HEAD"}), ("BREW", "/stores", {"GET", "HEAD"}),
                                       ("get", "/stores", {"GET", "HEAD"}), ("head", "/stores", {"GET", "HEAD"}),
                                       ("PUT", self.publish_path(), {"POST"})]:
-            with Wire(self.node) as w:
+            with Speaker(self.node) as w:
                 w.send(("%s %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % (method, path)).encode() + GET)
                 answer = w.answer()
                 self.assertIn(answer.status, (405, 501), method)
@@ -376,20 +312,20 @@ class Http(unittest.TestCase):
         for path in ("/healthz", "/stores", "/nothing", self.node.data_path(s) + "/last?count=3",
                      self.node.data_path(s) + "/last?count=x", self.node.data_path(s) + "/last?format=raw"):
             request = b" %s HTTP/1.1\r\n" % path.encode() + HOST + b"\r\n"
-            with Wire(self.node) as w:
+            with Speaker(self.node) as w:
                 w.send(b"HEAD" + request + b"GET" + request + LAST)
                 head, get = w.answer(to="HEAD"), w.answer()
                 head.headers.pop("date"), get.headers.pop("date")
                 self.assertEqual((head.status, head.headers), (get.status, get.headers), path)
                 self.assertGreater(len(get.body), 0, path)
                 self.assertEqual(w.answer().status, 200, path)
-        with Wire(self.node) as w:
+        with Speaker(self.node) as w:
             w.send(b"HEAD /healthz HTTP/1.1\r\n\r\n")
             self.assertEqual(w.answer(to="HEAD").status, 400)
             self.assertEqual(w.rest(), b"", "a refused HEAD has no body either")
 
     def test_pages_ask_before_they_write(self):
-        with Wire(self.node) as w:
+        with Speaker(self.node) as w:
             w.send(b"OPTIONS %s HTTP/1.1\r\n" % self.publish_path().encode() + HOST +
                    b"Origin: http://evil.example\r\nAccess-Control-Request-Method: POST\r\n\r\n" + GET)
             answer = w.answer()
@@ -418,7 +354,7 @@ class Http(unittest.TestCase):
     def test_a_chunked_body_may_be_cut_anywhere(self):
         path = self.publish_path()
         request = chunked(path, b'3;x="y"\r\n{"n\r\n4\r\n":1}\r\n0\r\nX-Trailer: a\r\n\r\n')
-        with Wire(self.node) as w:
+        with Speaker(self.node) as w:
             for at in range(len(request)):
                 w.send(request[:at])
                 w.send(request[at:])
@@ -431,7 +367,7 @@ class Http(unittest.TestCase):
         for size in (1, 7, 4096, len(data)):
             pieces = [data[i:i + size] for i in range(0, len(data) if size > 1 else 2000, size)]
             body = b"".join(b"%X\r\n" % len(p) + p + b"\r\n" for p in pieces)
-            with Wire(self.node) as w:
+            with Speaker(self.node) as w:
                 w.send(chunked(path, body + b"0\r\n\r\n") + LAST)
                 answer = w.answer()
                 self.assertEqual(answer.status, 400 if size == 1 else 200, answer.body)
@@ -440,16 +376,16 @@ class Http(unittest.TestCase):
 
     def test_a_body_that_is_too_large_is_413(self):
         path = self.publish_path()
-        with Wire(self.node) as w:
+        with Speaker(self.node) as w:
             w.send(b"POST %s HTTP/1.1\r\n" % path.encode() + HOST + b"Content-Length: 1048577\r\n\r\n")
             self.assertEqual(w.answer().status, 413, "before a byte of the body")
-        with Wire(self.node) as w:
+        with Speaker(self.node) as w:
             w.send(post(path, b"{" + b" " * (5 << 20) + b"}"))
             self.assertEqual(w.answer().status, 413, "also for a client that reads only after it has sent")
-        with Wire(self.node) as w:
+        with Speaker(self.node) as w:
             w.send(chunked(path, b"100001\r\n" + b"x" * 0x100001 + b"\r\n0\r\n\r\n"))
             self.assertEqual(w.answer().status, 413, "in chunks")
-        with Wire(self.node) as w:
+        with Speaker(self.node) as w:
             w.send(post(path, b"{" + b" " * 1000000 + b"}"))
             self.assertEqual(w.answer().status, 200, "just below 1 MiB")
 
@@ -457,7 +393,7 @@ class Http(unittest.TestCase):
         data = generate(5, stream=self.stream())
         path = self.node.data_path(self.stream()).encode()
         head = b"POST %s HTTP/1.1\r\n" % path + HOST + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(data)
-        with Wire(self.node) as w:
+        with Speaker(self.node) as w:
             for _ in range(2):
                 self.assertEqual(w.send(head).answer().status, 100)
                 self.assertEqual(w.send(data).answer().status, 200)
@@ -467,7 +403,7 @@ class Http(unittest.TestCase):
                  b"Expect: 100-continue\r\nContent-Length: 9999999\r\n\r\n", 413),
                 ("no body", GET[:-2] + b"Expect: 100-continue\r\n\r\n", 200),
                 ("HTTP/1.0", head.replace(b"HTTP/1.1", b"HTTP/1.0") + data, 200)]:
-            with Wire(self.node) as w:
+            with Speaker(self.node) as w:
                 self.assertEqual(w.send(request).answer().status, status, what)
 
     # ---- clients that leave, stall or come in numbers ----
@@ -475,7 +411,7 @@ class Http(unittest.TestCase):
     def test_a_client_that_closed_its_side_still_gets_all_answers(self):
         data = generate(2000, stream=self.stream())
         path = self.node.data_path(self.stream())
-        with Wire(self.node) as w:
+        with Speaker(self.node) as w:
             w.send(post(path, data) + b"GET %s/last?count=5000 HTTP/1.1\r\n" % path.encode() + HOST + b"\r\n" + GET)
             w.half_close()
             self.assertEqual(json.loads(w.answer().body)["stored"], 2000)
@@ -488,7 +424,7 @@ class Http(unittest.TestCase):
         data = generate(3000, stream=s)
         head = b"POST %s HTTP/1.1\r\n" % self.node.data_path(s).encode() + HOST
         for way in ("half close", "close", "reset"):
-            w = Wire(self.node)
+            w = Speaker(self.node)
             w.send(head + b"Content-Length: %d\r\n\r\n" % (len(data) + 1000) + data)
             until(lambda: len(self.node.raw(s)) == 3000, what="what came is stored")
             if way == "half close":
@@ -507,7 +443,7 @@ class Http(unittest.TestCase):
         data = generate(3000, stream=s)
         request = post(self.node.data_path(s), data)
         for i in range(60):
-            w = Wire(self.node)
+            w = Speaker(self.node)
             w.send(request[:len(request) * i // 50])  # from nothing to all of it
             w.reset() if i % 2 else w.socket.close()
         self.rests()
@@ -520,7 +456,7 @@ class Http(unittest.TestCase):
         self.node.upload(generate(30000, stream=s), s)
         request = b"GET %s/from?fromTimestamp=0 HTTP/1.1\r\n" % self.node.data_path(s).encode() + HOST + b"\r\n"
         for i in range(20):
-            w = Wire(self.node, receive_buffer=4096)
+            w = Speaker(self.node, receive_buffer=4096)
             w.send(request)
             w.take(1 + 3000 * i)
             w.reset() if i % 2 else w.socket.close()
@@ -533,10 +469,10 @@ class Http(unittest.TestCase):
         count = 60000
         self.node.upload(generate(count, stream=s), s)
         request = b"GET %s/from?fromTimestamp=0 HTTP/1.1\r\n" % self.node.data_path(s).encode() + HOST + b"\r\n"
-        whole = len(Wire(self.node).send(request).answer().body)
+        whole = len(Speaker(self.node).send(request).answer().body)
         self.assertGreater(whole, 20 << 20)
         before = self.node.rss()
-        slow = [Wire(self.node, receive_buffer=4096).send(request) for _ in range(64)]
+        slow = [Speaker(self.node, receive_buffer=4096).send(request) for _ in range(64)]
         try:
             for w in slow:
                 w.take(1000)  # it is being answered
@@ -587,7 +523,7 @@ class BadChunks(unittest.TestCase):
 
     def test_they_are_400_and_nothing_is_published_or_answered_behind_them(self):
         for what, chunks in self.BAD.items():
-            with Wire(self.node) as w:
+            with Speaker(self.node) as w:
                 w.send(chunked(self.PATH, chunks) + GET)
                 self.assertIn(w.answer().status, (400, 413), what)
                 self.assertEqual(w.rest(), b"", what)
@@ -598,7 +534,7 @@ class BadChunks(unittest.TestCase):
         s = OWNER + "/bad-chunks"
         data = generate(20, stream=s)
         for chunks in (b"xyz\r\n", b"fffffffffffffffff\r\n", b"5\r\nabcdefg\r\n"):
-            with Wire(self.node) as w:
+            with Speaker(self.node) as w:
                 w.send(chunked(self.node.data_path(s), b"%x\r\n" % len(data) + data + b"\r\n" + chunks))
                 answer = w.answer()
                 self.assertEqual(answer.status, 400)
@@ -646,43 +582,43 @@ class Late(unittest.TestCase):
         return got
 
     def test_a_head_that_comes_byte_by_byte_is_cut_in_time(self):
-        with Wire(self.node) as w:
+        with Speaker(self.node) as w:
             w.send(b"GET /healthz HTTP/1.1\r\nX: ")
             self.ends(w, self.HEAD, drip=b"x", lasts=self.HEAD)
 
     def test_the_second_head_of_a_connection_has_its_time_too(self):
-        with Wire(self.node) as w:
+        with Speaker(self.node) as w:
             w.send(GET + b"GET /hea")
             self.assertEqual(w.answer().status, 200)
             self.ends(w, self.HEAD, drip=b"x", lasts=self.HEAD)
 
     def test_empty_lines_do_not_keep_a_connection(self):
-        with Wire(self.node) as w:
+        with Speaker(self.node) as w:
             self.ends(w, max(self.HEAD, self.IDLE), drip=b"\r\n")
 
     def test_a_late_head_is_408(self):
-        with Wire(self.node) as w:
+        with Speaker(self.node) as w:
             w.send(b"GET /healthz HTTP/1.1\r\n")
             self.assertNotEqual(self.ends(w, self.HEAD), b"")
 
     def test_a_connection_without_a_request_is_closed(self):
-        with Wire(self.node) as w:
+        with Speaker(self.node) as w:
             self.ends(w, max(self.HEAD, self.IDLE))
 
     def test_an_idle_connection_is_closed(self):
-        with Wire(self.node) as w:
+        with Speaker(self.node) as w:
             self.assertEqual(w.send(GET).answer().status, 200)
             self.ends(w, self.IDLE, lasts=self.IDLE)
 
     def test_a_body_that_stops_is_cut_and_one_that_drips_is_not(self):
         data = generate(2)
         path = self.node.data_path()
-        with Wire(self.node) as w:
+        with Speaker(self.node) as w:
             w.send(post(path, data)[:-10])
             self.ends(w, self.BODY, lasts=self.BODY)
         request = post(path, data)
         start = time.monotonic()
-        with Wire(self.node) as w:
+        with Speaker(self.node) as w:
             w.send(request[:-40])
             for byte in request[-40:]:
                 time.sleep(0.04)  # the client's pace: together more than the time-out
@@ -693,7 +629,7 @@ class Late(unittest.TestCase):
     def test_a_reader_that_takes_nothing_is_cut(self):
         s = OWNER + "/late"
         self.node.upload(generate(40000, stream=s), s)
-        with Wire(self.node, receive_buffer=4096) as w:
+        with Speaker(self.node, receive_buffer=4096) as w:
             w.send(b"GET %s/from?fromTimestamp=0 HTTP/1.1\r\n" % self.node.data_path(s).encode() + HOST + b"\r\n")
             w.take(100)
             until(lambda: re.search(rb"^http_connections 0$", self.node.get("/metrics")[2], re.M),
@@ -704,18 +640,18 @@ class Late(unittest.TestCase):
 class Limits(unittest.TestCase):
     def test_connections_over_the_limit_are_turned_away_and_it_recovers(self):
         node = Node(config={"httpServer": {"port": 0, "maxConnections": 8}}).start()
-        held = [Wire(node) for _ in range(8)]
+        held = [Speaker(node) for _ in range(8)]
         for w in held:
             self.assertEqual(w.send(GET).answer().status, 200)
         for _ in range(20):
-            with Wire(node) as w:
+            with Speaker(node) as w:
                 self.assertEqual(w.answer().status, 503)
                 self.assertEqual(w.rest(), b"")
         self.assertEqual(held[3].send(GET).answer().status, 200, "those that are in stay")
         held.pop().socket.close()
 
         def gets_in():
-            with Wire(node) as w:
+            with Speaker(node) as w:
                 try:
                     return w.send(GET).answer().status == 200
                 except Cut:
@@ -732,13 +668,13 @@ class Limits(unittest.TestCase):
         for host, status in [("127.0.0.2", 200), ("node.example", 200), ("NODE.example:7171", 200), ("other:81", 200),
                              ("localhost", 200), ("other", 421), ("other:82", 421), ("sub.node.example", 421),
                              ("evil.example", 421)]:
-            with Wire(node, "127.0.0.2") as w:
+            with Speaker(node, "127.0.0.2") as w:
                 w.send(b"GET /stores HTTP/1.1\r\nHost: %s\r\n\r\n" % host.encode())
                 self.assertEqual(w.answer().status, status, host)
         path = "/streams/" + OWNER.replace("/", "%2F") + "%2Fpage"
         for origin, status in [(b"http://page.example", 200), (b"https://page.example", 403),
                                (b"http://page.example:81", 403), (b"http://page.example.evil", 403)]:
-            with Wire(node, "127.0.0.2") as w:
+            with Speaker(node, "127.0.0.2") as w:
                 answer = w.send(post(path, b"{}", b"Origin: " + origin)).answer()
                 self.assertEqual(answer.status, status, origin)
                 if status == 200:

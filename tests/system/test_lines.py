@@ -3,7 +3,7 @@ import json
 import unittest
 
 from node import OWNER, Node, generate, join, split, until
-from test_http import HOST, LAST, Wire
+from test_http import HOST, LAST, Speaker
 
 LINES = b"Accept: application/x-ndjson\r\n"
 JUNK = b"\0\0\0\1x"  # a frame that is no message: its rejection is ten times as long
@@ -16,7 +16,7 @@ def chunk(data):
 END = b"0\r\n\r\n"
 
 
-class Client(Wire):
+class Client(Speaker):
     """Sends a chunked body and reads a chunked answer at the same time."""
 
     def begin(self, path, version=b"1.1", length=None):

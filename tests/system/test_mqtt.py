@@ -11,10 +11,11 @@ import time
 import unittest
 
 import mqtt
-from mqtt import Client, Closed, ack, connect, packet, publish, subscribe, text
+from mqtt import Client, ack, connect, packet, publish, subscribe, text
 from node import OWNER, Node, join, until
 from test_peers import run_node
 from test_tls import certificate
+from wire import Cut
 
 KEY = "a long random text"
 
@@ -438,7 +439,7 @@ class Settings(unittest.TestCase):
                 client.send(connect("d"))
                 try:
                     return client.packet()[0] == mqtt.CONNACK
-                except Closed:
+                except Cut:
                     return False
         until(again, what="there is room for one again")
         node.stop()

@@ -38,7 +38,9 @@ def ends_of(node):
     return [json.loads(line) for line in re.findall(r"echo: (\{.*\})", node.said())]
 
 
-class Tcp(unittest.TestCase):
+class Echo(unittest.TestCase):
+    """Tests that share one plain node."""
+
     @classmethod
     def setUpClass(cls):
         cls.node = echo_node()
@@ -47,6 +49,8 @@ class Tcp(unittest.TestCase):
     def tearDownClass(cls):
         cls.node.stop()
 
+
+class Tcp(Echo):
     def connect(self):
         return Stream(socket.create_connection(("127.0.0.1", self.node.ports["tcp"])))
 
@@ -74,16 +78,8 @@ class Tcp(unittest.TestCase):
             self.assertEqual(tcp.exactly(1 << 20), data)
 
 
-class WebSocket(unittest.TestCase):
+class WebSocket(Echo):
     """Over plain TCP. What RFC 6455 says, in the order of the sections of the Autobahn test suite."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.node = echo_node()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.node.stop()
 
     def connect(self, path="/", **how):
         return Ws.connect(self.node.ports["ws"], path, **how)
@@ -518,16 +514,8 @@ class Secure(unittest.TestCase):
         node.stop()
 
 
-class Client(unittest.TestCase):
+class Client(Echo):
     """The node's own WebSocket client against a server that may break every rule."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.node = echo_node()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.node.stop()
 
     def setUp(self):
         self.server = socket.create_server(("127.0.0.1", 0))

@@ -2,6 +2,7 @@
 #include "eth/eth.h"
 #include "store_inner.h"
 #include "streamr/streamr.h"
+#include "tests/unit/store_folder.h"
 
 #include <criterion/criterion.h>
 #include <unistd.h>
@@ -9,30 +10,6 @@
 #define A   "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a/a"
 #define B   "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a/b"
 #define DAY 86400000ll
-
-static char *folder_new(void)
-{
-    static char path[64];
-
-    snprintf(path, sizeof path, P_tmpdir "/test-retention-XXXXXX");
-    cr_assert_not_null(mkdtemp(path));
-    return path;
-}
-
-static store *open_with(const char *path, const retention *r, size_t n)
-{
-    store_options o = {.path = path,
-                       .cache_bytes = 1 << 20,
-                       .write_buffer_bytes = 1 << 20,
-                       .retention = r,
-                       .n_retention = n};
-    sb why = SB_INIT;
-    store *s = store_open(&o, &why);
-
-    cr_assert_not_null(s, "%s", why.data);
-    sb_done(&why);
-    return s;
-}
 
 /* Not signed: the store does not look. */
 static int32_t put(store *s, const char *stream, int64_t ms, size_t content_len)
@@ -124,7 +101,7 @@ Test(retention, by_size_forgets_the_oldest_and_counts_what_is_left)
 {
     const retention keep = {(char[]){"0x19e7*"}, 0, 400000};
     char *path = folder_new();
-    store *s = open_with(path, &keep, 1);
+    store *s = store_at(path, &keep, 1);
     int64_t start = clock_wall_ms() - DAY;
     size_t n;
 
@@ -137,7 +114,7 @@ Test(retention, by_size_forgets_the_oldest_and_counts_what_is_left)
     cr_assert_leq(store_count(s).slabs, 10, "%zu slabs", store_count(s).slabs);
     cr_assert_eq(store_count(s).forgotten_by_size, 1000 - n);
     store_close(s);
-    s = open_with(path, &keep, 1);
+    s = store_at(path, &keep, 1);
     cr_assert_eq(has(s, A), n, "after a reopening");
     store_close(s);
 }
@@ -145,7 +122,7 @@ Test(retention, by_size_forgets_the_oldest_and_counts_what_is_left)
 Test(retention, by_size_is_of_all_stream_parts_together)
 {
     const retention keep = {(char[]){"0x19e7*"}, 0, 400000};
-    store *s = open_with(folder_new(), &keep, 1);
+    store *s = store_at(folder_new(), &keep, 1);
     int64_t start = clock_wall_ms() - DAY;
 
     for (int i = 0; i < 300; i++)
@@ -161,7 +138,7 @@ Test(retention, by_size_is_of_all_stream_parts_together)
 Test(retention, by_size_leaves_other_streams_alone)
 {
     const retention keep = {(char[]){"*/a"}, 0, 100000};
-    store *s = open_with(folder_new(), &keep, 1);
+    store *s = store_at(folder_new(), &keep, 1);
     int64_t start = clock_wall_ms() - DAY;
 
     for (int i = 0; i < 300; i++) {
@@ -176,7 +153,7 @@ Test(retention, by_size_leaves_other_streams_alone)
 Test(retention, by_size_takes_nothing_older_than_all_when_it_is_nearly_full)
 {
     const retention keep = {(char[]){"0x19e7*"}, 0, 400000};
-    store *s = open_with(folder_new(), &keep, 1);
+    store *s = store_at(folder_new(), &keep, 1);
     int64_t start = clock_wall_ms() - DAY;
     size_t n;
 
@@ -194,7 +171,7 @@ Test(retention, by_size_takes_nothing_older_than_all_when_it_is_nearly_full)
 Test(retention, by_size_with_one_slab_only_forgets_that)
 {
     const retention keep = {(char[]){"0x19e7*"}, 0, 10000};
-    store *s = open_with(folder_new(), &keep, 1);
+    store *s = store_at(folder_new(), &keep, 1);
 
     cr_assert_eq(put(s, A, clock_wall_ms(), 20000), BROKER_STORED);
     cr_assert_eq(has(s, A), 0);
@@ -207,13 +184,13 @@ Test(retention, by_size_and_by_age_both_count)
 {
     const retention both = {(char[]){"0x19e7*"}, 8 * DAY, 400000};
     char *path = folder_new();
-    store *s = open_with(path, NULL, 0);
+    store *s = store_at(path, NULL, 0);
     int64_t now = clock_wall_ms();
 
     for (int i = 0; i < 20; i++)
         cr_assert_eq(put(s, A, now - (20 - i) * DAY, 1000), BROKER_STORED);
     store_close(s);
-    s = open_with(path, &both, 1);
+    s = store_at(path, &both, 1);
     cr_assert_eq(query(s, A).messages, 7);
     cr_assert_eq(put(s, A, now - 9 * DAY, 1000), BROKER_REJECTED);
     for (int i = 0; i < 800; i++)
@@ -229,7 +206,7 @@ Test(retention, by_size_and_by_age_both_count)
 Test(retention, by_age_refuses_what_is_older)
 {
     const retention keep = {(char[]){"0x19e7*"}, 3600000, 0};
-    store *s = open_with(folder_new(), &keep, 1);
+    store *s = store_at(folder_new(), &keep, 1);
 
     cr_assert_eq(put(s, A, clock_wall_ms() - 7200000, 10), BROKER_REJECTED);
     cr_assert_eq(put(s, A, clock_wall_ms() - 60000, 10), BROKER_STORED);
@@ -250,13 +227,13 @@ Test(retention, a_slab_past_its_age_gives_its_disk_space_back_while_the_store_is
 {
     const retention year = {(char[]){"0x19e7*"}, 365 * DAY, 0}, week = {year.pattern, 7 * DAY, 0};
     char *path = folder_new();
-    store *s = open_with(path, &year, 1);
+    store *s = store_at(path, &year, 1);
 
     days_put(s, A, 300);
     store_flush(s);
     store_close(s);
     cr_assert_gt(tables_bytes(path), 4 << 20);
-    s = open_with(path, &week, 1);
+    s = store_at(path, &week, 1);
     cr_assert_eq(query(s, A).messages, 6);
     cr_assert_lt(tables_bytes(path), 2 << 20, "%llu bytes are left",
                  (unsigned long long)tables_bytes(path));
@@ -268,7 +245,7 @@ Test(retention, a_full_disk_does_not_keep_it_from_making_room)
 {
     char *path = folder_new();
     const retention keep = {(char[]){"0x19e7*"}, 365 * DAY, 0};
-    store *s = open_with(path, &keep, 1);
+    store *s = store_at(path, &keep, 1);
 
     days_put(s, A, 300);
     store_flush(s);
@@ -286,7 +263,7 @@ Test(retention, parts_of_one_slab_go_by_their_own_age)
     /* Both are of the group of 16 hours. */
     const retention keep[] = {{(char[]){"*/a"}, 6 * DAY, 0}, {(char[]){"*/b"}, 10 * DAY, 0}};
     char *path = folder_new();
-    store *s = open_with(path, keep, 2);
+    store *s = store_at(path, keep, 2);
     int64_t now = clock_wall_ms();
 
     for (int i = 1; i < 60; i++) {
@@ -301,7 +278,7 @@ Test(retention, parts_of_one_slab_go_by_their_own_age)
     cr_assert_lt(query(s, A).messages, 47);
     cr_assert_eq(has(s, B), 59);
     store_close(s);
-    s = open_with(path, keep, 2);
+    s = store_at(path, keep, 2);
     cr_assert(has(s, A) >= 19 && has(s, A) <= 27, "%zu", has(s, A));
     cr_assert_eq(has(s, B), 59);
     store_close(s);
@@ -333,13 +310,13 @@ Test(retention, a_changed_rule_reaches_what_is_stored)
     for (size_t i = 0; i < COUNT_OF(changes); i++) {
         const change *c = &changes[i];
         char *path = folder_new();
-        store *s = open_with(path, &c->before, c->n_before);
+        store *s = store_at(path, &c->before, c->n_before);
         int64_t now = clock_wall_ms(), ago = now - 20 * DAY - DAY / 2;
 
         days_put(s, A, 30);
         cr_assert_eq(put(s, A, now - DAY / 2, 0), BROKER_STORED);
         store_close(s);
-        s = open_with(path, &c->after, c->n_after);
+        s = store_at(path, &c->after, c->n_after);
         cr_expect_eq(query(s, A).messages, c->kept + 1, "%s: %zu messages", c->what,
                      (size_t)query(s, A).messages);
         /* What is new goes to another place, and is one stream with the old. */
@@ -350,7 +327,7 @@ Test(retention, a_changed_rule_reaches_what_is_stored)
         cr_expect_eq(query(s, A).messages, c->kept + c->taken + 3, "%s: %zu messages", c->what,
                      (size_t)query(s, A).messages);
         store_close(s);
-        s = open_with(path, &c->after, c->n_after);
+        s = store_at(path, &c->after, c->n_after);
         cr_expect_eq(query(s, A).messages, c->kept + c->taken + 3, "%s, opened again", c->what);
         store_close(s);
     }
@@ -360,13 +337,13 @@ Test(retention, a_smaller_size_takes_away_at_the_next_opening)
 {
     const retention more = {(char[]){"0x19e7*"}, 0, 400000}, less = {more.pattern, 0, 100000};
     char *path = folder_new();
-    store *s = open_with(path, &more, 1);
+    store *s = store_at(path, &more, 1);
     int64_t start = clock_wall_ms() - DAY;
 
     for (int i = 0; i < 300; i++)
         cr_assert_eq(put(s, A, start + i, 1000), BROKER_STORED);
     store_close(s);
-    s = open_with(path, &less, 1);
+    s = store_at(path, &less, 1);
     cr_assert_leq(store_retained(s, 0), 100000);
     cr_assert(has(s, A) > 30 && has(s, A) < 95, "%zu", has(s, A));
     store_close(s);
@@ -376,7 +353,7 @@ Test(retention, a_part_that_comes_under_a_size_goes_from_slabs_that_others_keep)
 {
     const retention keep = {(char[]){"*/a"}, 0, 100000};
     char *path = folder_new();
-    store *s = open_with(path, NULL, 0);
+    store *s = store_at(path, NULL, 0);
     int64_t start = clock_wall_ms() - DAY;
 
     for (int i = 0; i < 200; i++) {
@@ -384,7 +361,7 @@ Test(retention, a_part_that_comes_under_a_size_goes_from_slabs_that_others_keep)
         cr_assert_eq(put(s, B, start + i, 1000), BROKER_STORED);
     }
     store_close(s);
-    s = open_with(path, &keep, 1);
+    s = store_at(path, &keep, 1);
     cr_assert_eq(has(s, A), 0, "it lies in one slab, which alone is over");
     cr_assert_eq(has(s, B), 200);
     cr_assert_eq(put(s, A, start + 1000, 1000), BROKER_STORED);
@@ -398,7 +375,7 @@ Test(retention, the_newest_are_found_over_slabs_that_overlap)
 {
     const retention keep = {(char[]){"0x19e7*"}, 60 * DAY, 0};
     char *path = folder_new();
-    store *s = open_with(path, NULL, 0);
+    store *s = store_at(path, NULL, 0);
     int64_t start = clock_wall_ms() - 2 * DAY, ms;
     int32_t sequence;
     broker_bytes raw;
@@ -406,7 +383,7 @@ Test(retention, the_newest_are_found_over_slabs_that_overlap)
     for (int i = 0; i < 100; i += 2)
         cr_assert_eq(put(s, A, start + i, 10), BROKER_STORED);
     store_close(s);
-    s = open_with(path, &keep, 1);
+    s = store_at(path, &keep, 1);
     for (int i = 1; i < 100; i += 2)
         cr_assert_eq(put(s, A, start + i, 10), BROKER_STORED);
     cr_assert_eq(has(s, A), 100);
@@ -425,7 +402,7 @@ Test(retention, the_newest_are_found_over_slabs_that_overlap)
 Test(retention, an_open_query_reads_on_what_is_forgotten_meanwhile)
 {
     const retention keep = {(char[]){"0x19e7*"}, 0, 100000};
-    store *s = open_with(folder_new(), &keep, 1);
+    store *s = store_at(folder_new(), &keep, 1);
     range all = {.to_ms = INT64_MAX - 1, .to_sequence = INT32_MAX};
     int64_t start = clock_wall_ms() - DAY, ms;
     int32_t sequence;
@@ -464,7 +441,7 @@ Test(slabs, are_no_more_than_their_limit_whatever_comes)
         sb_printf(&pattern, "*/%zu", i);
         keep[i] = (retention){pattern.data, 0, 10000};
     }
-    s = open_with(path, keep, RULES);
+    s = store_at(path, keep, RULES);
     for (size_t i = 0; i < RULES; i++) {
         snprintf(stream, sizeof stream, "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a/%zu", i);
         cr_assert_eq(put(s, stream, now - (int64_t)i * 60 * DAY, 3000), BROKER_STORED);
@@ -480,7 +457,7 @@ Test(slabs, are_no_more_than_their_limit_whatever_comes)
             cr_assert_leq(store_retained(s, i), 10000, "kept where others are too");
         }
     store_close(s);
-    s = open_with(path, keep, RULES);
+    s = store_at(path, keep, RULES);
     for (size_t i = 0; i < RULES; i++) {
         snprintf(stream, sizeof stream, "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a/%zu", i);
         cr_assert_gt(has(s, stream), 0, "stream %zu", i);
@@ -503,7 +480,7 @@ Test(slabs, of_many_ages_are_shared)
         sb_printf(&pattern, "*/%d", i);
         keep[i] = (retention){pattern.data, 8 * DAY + i * 60000, 0};
     }
-    s = open_with(folder_new(), keep, RULES);
+    s = store_at(folder_new(), keep, RULES);
     for (int i = 0; i < RULES; i += 10)
         for (int day = 0; day < 8; day++) {
             snprintf(stream, sizeof stream, "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a/%d", i);
@@ -518,7 +495,7 @@ Test(slabs, of_many_ages_are_shared)
 Test(slabs, a_family_without_a_record_is_dropped_at_opening)
 {
     char *path = folder_new(), *err = NULL, **names;
-    store *s = open_with(path, NULL, 0);
+    store *s = store_at(path, NULL, 0);
     rocksdb_options_t *o = rocksdb_options_create();
     size_t n;
 
@@ -527,7 +504,7 @@ Test(slabs, a_family_without_a_record_is_dropped_at_opening)
         rocksdb_create_column_family(s->db, s->rocks, "slab-77", &err));
     cr_assert_null(err, "%s", err);
     store_close(s);
-    s = open_with(path, NULL, 0);
+    s = store_at(path, NULL, 0);
     cr_assert_eq(has(s, A), 1);
     store_close(s);
     names = rocksdb_list_column_families(o, path, &n, &err);
@@ -539,7 +516,7 @@ Test(slabs, a_family_without_a_record_is_dropped_at_opening)
 Test(slabs, a_damaged_message_is_mended_by_its_copy_and_counted_once)
 {
     char *path = folder_new(), *err = NULL;
-    store *s = open_with(path, NULL, 0);
+    store *s = store_at(path, NULL, 0);
     rocksdb_writeoptions_t *wo = rocksdb_writeoptions_create();
     rocksdb_iterator_t *it;
     int64_t now = clock_wall_ms(), ms;
@@ -568,7 +545,7 @@ Test(slabs, a_damaged_message_is_mended_by_its_copy_and_counted_once)
 Test(slabs, a_record_that_is_not_understood_is_refused)
 {
     char *path = folder_new(), *err = NULL;
-    store *s = open_with(path, NULL, 0);
+    store *s = store_at(path, NULL, 0);
     store_options o = {.path = path, .cache_bytes = 1 << 20, .write_buffer_bytes = 1 << 20};
     sb why = SB_INIT;
 

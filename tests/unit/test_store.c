@@ -4,6 +4,7 @@
 #include "keys.h"
 #include "store_inner.h"
 #include "streamr/streamr.h"
+#include "tests/unit/store_folder.h"
 
 #include <criterion/criterion.h>
 #include <rocksdb/c.h>
@@ -117,30 +118,6 @@ Test(keys, a_flipped_bit_in_a_value_is_noticed)
 
 /* ---- the store ---- */
 
-static char *folder_new(void)
-{
-    static char path[64];
-
-    snprintf(path, sizeof path, "/tmp/test-store-XXXXXX");
-    cr_assert_not_null(mkdtemp(path));
-    return path;
-}
-
-static store *open_at(const char *path, const retention *r, size_t n)
-{
-    store_options o = {.path = path,
-                       .cache_bytes = 1 << 20,
-                       .write_buffer_bytes = 1 << 20,
-                       .retention = r,
-                       .n_retention = n};
-    sb why = SB_INIT;
-    store *s = store_open(&o, &why);
-
-    cr_assert_not_null(s, "%s", why.data);
-    sb_done(&why);
-    return s;
-}
-
 /* A signed message in *out; its raw bytes are kept in *bytes. */
 static void make(int64_t ms, const char *content, uint8_t content_type, sb *bytes, broker_msg *out)
 {
@@ -193,7 +170,7 @@ static size_t count_of(store *s)
 
 Test(store, tells_duplicates_variants_and_equivocations_apart)
 {
-    store *s = open_at(folder_new(), NULL, 0);
+    store *s = store_at(folder_new(), NULL, 0);
     sb a = SB_INIT, b = SB_INIT, c = SB_INIT;
     broker_msg first, variant, other;
 
@@ -214,7 +191,7 @@ Test(store, tells_duplicates_variants_and_equivocations_apart)
 
 Test(store, tells_them_apart_inside_one_batch_too)
 {
-    store *s = open_at(folder_new(), NULL, 0);
+    store *s = store_at(folder_new(), NULL, 0);
     sb a = SB_INIT, b = SB_INIT;
     broker_msg first, other;
     const broker_msg *msgs[] = {&first, &first, &other};
@@ -234,7 +211,7 @@ Test(store, tells_them_apart_inside_one_batch_too)
 Test(store, keeps_messages_and_counts_over_a_reopening)
 {
     char *path = folder_new();
-    store *s = open_at(path, NULL, 0);
+    store *s = store_at(path, NULL, 0);
     sb bytes = SB_INIT;
     broker_msg m;
     counts p;
@@ -244,7 +221,7 @@ Test(store, keeps_messages_and_counts_over_a_reopening)
         cr_assert_eq(write_one(s, &m), BROKER_STORED);
     }
     store_close(s);
-    s = open_at(path, NULL, 0);
+    s = store_at(path, NULL, 0);
     cr_assert_eq(count_of(s), 10);
     cr_assert(store_part(s, (broker_str){STREAM, strlen(STREAM)}, 0, &p));
     cr_assert_eq(p.messages, 10);
@@ -263,7 +240,7 @@ Test(store, refuses_a_format_newer_than_its_own)
     rocksdb_t *db;
     sb why = SB_INIT;
 
-    store_close(open_at(path, NULL, 0));
+    store_close(store_at(path, NULL, 0));
     db = rocksdb_open(options, path, &err);
     cr_assert_null(err, "%s", err);
     rocksdb_put(db, wo, "v", 1, "\0\0\0\2", 4, &err);
@@ -279,7 +256,7 @@ Test(store, refuses_a_format_newer_than_its_own)
  * again. */
 Test(store, is_well_again_without_a_write_once_the_disk_has_room)
 {
-    store *s = open_at(folder_new(), NULL, 0);
+    store *s = store_at(folder_new(), NULL, 0);
     sb bytes = SB_INIT;
     broker_msg m;
 
