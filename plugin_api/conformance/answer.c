@@ -12,6 +12,17 @@ static void close_run(void *arg)
     atomic_fetch_sub(&q->o.kit->requests, 1);
 }
 
+/* The answer that was streamed beside the body is over, so nobody reads on. */
+static void abort_run(void *arg)
+{
+    broker_req *q = arg;
+
+    if (q->over)
+        return;
+    q->over = true;
+    CROSS("on_abort", q->intake.on_abort(q->intake.self, q));
+}
+
 void answer_close(broker_req *q)
 {
     bool first;
@@ -20,8 +31,11 @@ void answer_close(broker_req *q)
     first = !q->closed;
     q->closed = true;
     pthread_mutex_unlock(&q->o.kit->lock);
-    if (first)
-        kit_submit(q, 1, close_run, q);
+    if (!first)
+        return;
+    kit_submit(q, 1, close_run, q);
+    if (q->received)
+        kit_post(abort_run, q);
 }
 
 /* [worker] Pulls a part; goes on as the answer says. */

@@ -55,8 +55,14 @@ static bool intake_saved(broker_req *q, sb *out)
     if (rc == BROKER_AGAIN)
         finding("save() of %s %s said BROKER_AGAIN for 10 seconds", q->route->method,
                 q->route->path);
-    q->end = REPLIED; /* it is the next build's */
-    atomic_fetch_sub(&q->o.kit->requests, 1);
+    q->over = true; /* it is the next build's */
+    if (q->end == STREAMED) {
+        answer_close(q);
+        kit_run(0);
+    } else {
+        q->end = REPLIED;
+        atomic_fetch_sub(&q->o.kit->requests, 1);
+    }
     return rc == BROKER_OK;
 }
 
@@ -66,13 +72,16 @@ crossing *crossing_save(kit *k)
 
     for (object *o = k->objects; o != NULL; o = o->next) {
         broker_req *q = CONTAINER_OF(o, broker_req, o);
-        bool is_body, reads, ok;
+        bool answers, reading, is_body, reads, ok;
         crossing *c;
 
         if (o->magic != REQUEST || !q->plan.held)
             continue;
-        is_body = q->end == STREAMED && !q->closed && q->body.save != NULL;
-        reads = q->end == OPEN && q->received && !q->over && q->intake.save != NULL;
+        answers = q->end == STREAMED && !q->closed;
+        reading = q->received && !q->over && (answers || q->end == OPEN);
+        /* intake.save() saves an answer beside it too. */
+        reads = reading && q->intake.save != NULL;
+        is_body = answers && !reading && q->body.save != NULL;
         if (!is_body && !reads)
             continue;
         c = must_alloc(sizeof *c);
@@ -98,7 +107,7 @@ crossing *crossing_save(kit *k)
         q->plan.held = false;
         if (q->end == STREAMED)
             answer_pull(q);
-        else if (q->end == OPEN && q->received)
+        if (q->end != REPLIED && q->received)
             request_go_on(q);
     }
     http_finish(k);

@@ -15,6 +15,7 @@ struct broker_sub {
     broker_on_msgs on_msgs;
     void *self;
     bool ended, posted;       /* [loop] */
+    bool delivering;          /* [loop] inside on_msgs() */
     bool paused;              /* under the kit's lock */
     unsigned resumed;         /* under the kit's lock */
     const broker_msg **queue; /* [loop] not delivered yet */
@@ -75,6 +76,13 @@ static bool settled(broker_sub *s, const message *m)
     return true;
 }
 
+static void queue_drop(broker_sub *s)
+{
+    for (size_t i = 0; i < s->n_queue; i++)
+        message_drop((broker_msg *)(uintptr_t)s->queue[i]);
+    s->n_queue = 0;
+}
+
 static void sub_deliver(void *arg)
 {
     broker_sub *s = arg;
@@ -93,7 +101,9 @@ static void sub_deliver(void *arg)
         pthread_mutex_lock(&s->o.kit->lock);
         resumed = s->resumed;
         pthread_mutex_unlock(&s->o.kit->lock);
+        s->delivering = true;
         CROSS("on_msgs", taken = s->on_msgs(s->self, msgs, n));
+        s->delivering = false;
         if (taken > n) {
             finding("on_msgs() was given %zu messages and says it took %zu", n, taken);
             taken = n;
@@ -111,6 +121,8 @@ static void sub_deliver(void *arg)
             message_drop((broker_msg *)(uintptr_t)msgs[i]);
         s->n_queue -= taken;
         memmove(s->queue, s->queue + taken, s->n_queue * sizeof *s->queue);
+        if (s->ended)
+            queue_drop(s);
     }
 }
 
@@ -132,9 +144,8 @@ static void sub_resumed(void *arg)
 static void sub_end(broker_sub *s)
 {
     s->ended = true;
-    for (size_t i = 0; i < s->n_queue; i++)
-        message_drop((broker_msg *)(uintptr_t)s->queue[i]);
-    s->n_queue = 0;
+    if (!s->delivering) /* or the plugin still looks at them: sub_deliver() does it */
+        queue_drop(s);
 }
 
 static void sub_queue(broker_sub *s, uint32_t partition, unsigned kind)

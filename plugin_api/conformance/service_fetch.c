@@ -50,11 +50,15 @@ static void job_done(void *arg)
     char *body = must_strdup(results[i].body); /* borrowed until on_done() returns */
     broker_bytes bytes = {(const uint8_t *)body, strlen(body)};
 
-    job_end(j);
     if (j->on_part != NULL && bytes.len != 0) {
         CROSS("on_part", j->on_part(j->self, bytes));
         bytes.len = 0;
+        if (j->over) { /* cancelled in there */
+            free(body);
+            return;
+        }
     }
+    job_end(j);
     CROSS("on_done", j->on_done(j->self, results[i].rc, results[i].status, bytes, results[i].why));
     free(body);
 }

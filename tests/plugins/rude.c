@@ -41,6 +41,7 @@ enum {
     hangs,
     works_after_quiesce,
     drops_at_quiesce,
+    never_waits,
     crashes_on_bad_state,
     refuses_its_state,
     needs_missing,
@@ -65,7 +66,9 @@ typedef struct rude {
     const broker_metrics *metrics;
     const broker_registry *registry;
     const broker_verify *verify;
-    broker_sub *sub;
+    const broker_fetch *fetch;
+    broker_sub *sub, *once;
+    broker_fetch_job *job;
     broker_timer *timer;
     broker_metric *seen;
     broker_peer *peer;
@@ -266,6 +269,36 @@ static void on_check(void *self, uint32_t kind, const broker_msg *const *msgs, s
         r->verify->answer(check, ok, n);
 }
 
+/* ---- what may be ended from inside ---- */
+
+static size_t on_first(void *self, const broker_msg *const *msgs, size_t n)
+{
+    rude *r = self;
+
+    r->bus->unsubscribe(r->once);
+    r->once = NULL;
+    return msgs[n - 1]->raw.len != 0 ? n : 0; /* they are ours until we return */
+}
+
+static void on_part(void *self, broker_bytes part)
+{
+    rude *r = self;
+
+    (void)part;
+    r->fetch->cancel(r->job);
+    r->job = NULL;
+}
+
+static void on_done(void *self, broker_rc rc, uint32_t status, broker_bytes body, const char *why)
+{
+    rude *r = self;
+
+    (void)rc, (void)status, (void)body, (void)why;
+    if (r->job == NULL)
+        abort(); /* it had been cancelled */
+    r->job = NULL;
+}
+
 /* ---- life ---- */
 
 static broker_rc start(void *self, broker_bytes state);
@@ -298,12 +331,14 @@ static broker_rc create(broker_ctx *ctx, void **self)
     r->metrics = BROKER_SERVICE(ctx, broker_metrics);
     r->registry = BROKER_SERVICE(ctx, broker_registry);
     r->verify = BROKER_SERVICE(ctx, broker_verify);
+    r->fetch = BROKER_SERVICE(ctx, broker_fetch);
     r->state[0] = 1;
     *self = r;
     if (IS(fails_silently))
         return BROKER_EIO;
-    if (!IS(needs_missing) && (r->bus == NULL || r->http == NULL || r->work == NULL ||
-                               r->metrics == NULL || r->registry == NULL || r->verify == NULL))
+    if (!IS(needs_missing) &&
+        (r->bus == NULL || r->http == NULL || r->work == NULL || r->metrics == NULL ||
+         r->registry == NULL || r->verify == NULL || r->fetch == NULL))
         broker_failf(ctx, BROKER_ENOSYS, "this host lacks a service");
     if (IS(registers_in_create))
         r->metrics->counter(ctx, "early_total", NULL, "Too early.", &r->seen);
@@ -317,8 +352,17 @@ static broker_rc create(broker_ctx *ctx, void **self)
 static void on_time(void *arg)
 {
     rude *r = arg;
+    broker_fetch_request get = {.size = sizeof get,
+                                .url = "http://127.0.0.1/",
+                                .method = "GET",
+                                .timeout_ms = 1000,
+                                .self = r,
+                                .on_part = on_part,
+                                .on_done = on_done};
     void *owner;
 
+    if (r->job == NULL)
+        r->fetch->start(r->ctx, &get, &r->job);
     if (IS(never_leaves))
         r->registry->enter(r->peer, &owner);
 }
@@ -358,6 +402,11 @@ static broker_rc start(void *self, broker_bytes state)
                                 .partition = BROKER_ALL_PARTITIONS,
                                 .on_msgs = on_msgs,
                                 .self = r};
+    broker_subscription first = {.size = sizeof first,
+                                 .stream = {"*", 1},
+                                 .partition = BROKER_ALL_PARTITIONS,
+                                 .on_msgs = on_first,
+                                 .self = r};
     broker_checker checker = {
         .size = sizeof checker, .kinds = BROKER_CHECK_ERC_1271, .self = r, .check = on_check};
     broker_rc rc = state_read(r, state);
@@ -384,6 +433,8 @@ static broker_rc start(void *self, broker_bytes state)
         rc = r->verify->offer(r->ctx, &checker);
     if (rc == BROKER_OK)
         rc = r->bus->subscribe(r->ctx, &want, &r->sub);
+    if (rc == BROKER_OK)
+        rc = r->bus->subscribe(r->ctx, &first, &r->once);
     if (rc == BROKER_OK && (IS(calls_from_own_thread) || IS(leaks_thread))) {
         pthread_t t;
 
@@ -417,7 +468,7 @@ static broker_rc quiesce(void *self, broker_writer *state)
 
     if (IS(drops_at_quiesce))
         r->n_taken = 0;
-    else if (r->settling || IS(never_quiesces))
+    else if ((r->settling && !IS(never_waits)) || IS(never_quiesces))
         return BROKER_AGAIN;
     if (IS(works_after_quiesce))
         r->work->submit(r->ctx, 0, late_run, late_done, r);
@@ -425,6 +476,12 @@ static broker_rc quiesce(void *self, broker_writer *state)
     if (IS(stops_timer_twice))
         r->work->timer_stop(r->timer);
     r->bus->unsubscribe(r->sub);
+    if (r->once != NULL)
+        r->bus->unsubscribe(r->once);
+    r->once = NULL;
+    if (r->job != NULL)
+        r->fetch->cancel(r->job);
+    r->job = NULL;
     r->kept = NULL;
     return state->write(state, r->state, sizeof r->state);
 }

@@ -37,11 +37,17 @@ class Uploader(threading.Thread):
     """Sends chunk after chunk, as fast as the node takes them, until told to stop."""
 
     def __init__(self, node, folder):
-        super().__init__()
+        super().__init__(daemon=True)
         self.node, self.folder, self.stop = node, folder, threading.Event()
         self.sent, self.failures = [], []
 
     def run(self):
+        try:
+            self.upload()
+        except Exception as why:  # the thread's end would pass unseen
+            self.failures.append(why)
+
+    def upload(self):
         chunk = generated(os.path.join(self.folder, "chunk"), CHUNK, 1, 1)
         number = 0
         while not self.stop.is_set():
@@ -62,7 +68,7 @@ class Subscriber(threading.Thread):
     """Counts what comes, which must be 0, 1, 2, ..."""
 
     def __init__(self, port, stream, expected):
-        super().__init__()
+        super().__init__(daemon=True)
         self.client = ws.Client(port, "/streams/%s/subscribe" % stream.replace("/", "%2F"))
         self.expected, self.seen = expected, []
 
@@ -76,6 +82,7 @@ class Storm(unittest.TestCase):
         node = Node(config={"mode": {"type": "standalone", "trackedStreams": [
             {"id": OWNER + "/*", "partitions": 2}]}, "httpServer": {"port": 0, "idleTimeoutMs": 600000}},
             plugins={"logStore": {"db": {"minFreeBytes": 0}}, "http": {}, "websocket": {"port": 0}}).start()
+        self.addCleanup(lambda: node.process and node.kill())
         live, sockets = OWNER + "/live", int(re.search(r"listening on ws://127.0.0.1:(\d+)", node.said()).group(1))
         folder = tempfile.mkdtemp(prefix="logstore-storm-")
         rows = generated(os.path.join(folder, "rows"), ROWS, 0, 7)
@@ -83,9 +90,11 @@ class Storm(unittest.TestCase):
         storm = subprocess.Popen(
             [program("storm"), str(node.port), node.data_path() + "/from?fromTimestamp=0&format=raw", "60", "4"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(storm.kill)
         uploader = Uploader(node, folder)
+        self.addCleanup(uploader.stop.set)
         uploader.start()
-        until(lambda: len(uploader.sent) > 0, what="the first upload")
+        until(lambda: uploader.sent or uploader.failures, what="the first upload")
         builds = [build("logstore_b"), os.path.join(BUILD, "plugins", "logstore.so")]
         subscribers = [Subscriber(sockets, live, SWAPS * LIVE) for _ in range(16)]
         for subscriber in subscribers:
@@ -99,6 +108,7 @@ class Storm(unittest.TestCase):
                 self.assertEqual(result.returncode, 0, result.stderr)
             status, answer = node.upload(join(lively[i * LIVE:(i + 1) * LIVE]), stream=live)
             self.assertEqual((status, answer["stored"]), (200, LIVE))
+            self.assertEqual(uploader.failures, [])
         for subscriber in subscribers:
             subscriber.join(60)
             self.assertEqual(subscriber.seen, list(range(SWAPS * LIVE)))

@@ -335,8 +335,16 @@ class Store(unittest.TestCase):
 
     def test_many_small_requests_see_no_swap(self):
         node = Node().start()
+        self.addCleanup(lambda: node.process and node.kill())
         messages = split(generate(4000))
         failures, done, stored = [], threading.Event(), []
+        self.addCleanup(done.set)
+
+        def told(work, *arguments):
+            try:
+                work(*arguments)
+            except Exception as why:  # the thread's end would pass unseen
+                failures.append(why)
 
         def post(mine):
             for m in mine:
@@ -351,8 +359,8 @@ class Store(unittest.TestCase):
                 if status != 200:
                     failures.append((status, body))
 
-        workers = [threading.Thread(target=post, args=(messages[i::4],)) for i in range(4)]
-        readers = [threading.Thread(target=get) for _ in range(4)]
+        workers = [threading.Thread(target=told, args=(post, messages[i::4]), daemon=True) for i in range(4)]
+        readers = [threading.Thread(target=told, args=(get,), daemon=True) for _ in range(4)]
         for t in workers + readers:
             t.start()
         swaps = 0

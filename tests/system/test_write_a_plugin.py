@@ -89,13 +89,14 @@ class Page(unittest.TestCase):
         self.assertEqual(PART.sub("", snippet).strip(), "", "the page's C is functions and structs")
         self.write("tide/tide.c", source.replace("} plugin;\n", "} plugin;\n" + new))
 
-    def command(self, line, expected):
-        said = ""
+    def command(self, line, expected, fails=False):
+        said, status = "", None
 
         def run():
-            nonlocal said
+            nonlocal said, status
             result = subprocess.run(line.replace("7171", self.port), shell=True, cwd=self.folder, env=self.env,
                                     capture_output=True, text=True, timeout=300)
+            status = result.returncode
             said = result.stdout + ("" if result.returncode == 0 else result.stderr)
             if said and not said.endswith("\n"):
                 said += "\n"
@@ -109,14 +110,15 @@ class Page(unittest.TestCase):
         else:
             run()
         self.assertTrue(matches(expected, said), "$ %s\nsaid:\n%s\nand the page says:\n%s" % (line, said, expected))
+        self.assertEqual(status != 0, fails, "$ %s\nexit status %s\n%s" % (line, status, said))
 
-    def console(self, text):
+    def console(self, text, fails=False):
         for line, expected in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, re.M):
-            self.command(line, expected)
+            self.command(line, expected, fails)
 
     def follow(self, last):
         for section, language, what, text in blocks():
-            if section > last or (section == 6 and not self.swaps()):
+            if section > last:
                 continue
             if language == "console" and what == "node":
                 self.start(text[2:].strip())
@@ -124,7 +126,7 @@ class Page(unittest.TestCase):
                 source = self.read("tide/tide.c")
                 self.write("tide/tide.c", source.replace("p->http->reply(req, &answer)", "(void)req, (void)answer"))
                 subprocess.run(["cmake", "--build", "tide/build"], cwd=self.folder, check=True, capture_output=True)
-                self.console(text)
+                self.console(text, fails=True)
             elif language == "console":
                 self.console(text)
             elif language == "c":
@@ -133,10 +135,6 @@ class Page(unittest.TestCase):
                 self.write("node.json", self.read("node.json").replace("  " + what.split()[1], text + "  " + what.split()[1]))
             else:
                 self.write(what, text)
-
-    def swaps(self):
-        """Whether this broker has the command of section 6."""
-        return "swap" in subprocess.run(["logstore-broker", "--help"], env=self.env, capture_output=True, text=True).stdout
 
     def test_the_page_works_as_it_is_written(self):
         self.follow(7)

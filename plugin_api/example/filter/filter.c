@@ -1,12 +1,15 @@
 /* filter -- republishes messages that match into another stream, whole or a part of them,
  * signed by the node.
  *
- * When the bus is full, or IN_FLIGHT_MAX messages are on their way, it takes no more until
- * there is room: the bus then holds back whoever sends. [loop] throughout. */
+ * When the bus is full, or IN_FLIGHT_MAX messages are on their way, it takes no more until one
+ * of them is done with: the bus then holds back whoever sends. It never waits for
+ * bus->on_room(): the messages it has not taken fill the bus too, and there might never be room.
+ * [loop] throughout. */
 #include "content.h"
 
 #include <broker/plugin_log.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #define IN_FLIGHT_MAX 256u
 
@@ -21,27 +24,10 @@ typedef struct plugin {
     const broker_metrics *metrics;
     broker_sub *sub;
     unsigned in_flight; /* publications without done() */
-    int held;           /* took less than it was offered; somebody will resume() */
-    int asked;          /* on_room() will come */
+    int held;           /* took less than it was offered; on_published() will resume() */
 } plugin;
 
 /* ---- out ---- */
-
-static void go_on(plugin *p)
-{
-    if (!p->held)
-        return;
-    p->held = 0;
-    p->bus->resume(p->sub);
-}
-
-static void on_room(void *arg)
-{
-    plugin *p = arg;
-
-    p->asked = 0;
-    go_on(p);
-}
 
 static void on_published(void *arg, const broker_msg *msg, const broker_outcome *outcome)
 {
@@ -60,11 +46,13 @@ static void on_published(void *arg, const broker_msg *msg, const broker_outcome 
         broker_logf(p->ctx, BROKER_LOG_DEBUG, "a message was not published: %s",
                     outcome->reason != NULL ? outcome->reason : "no reason given");
     }
-    if (!p->asked)
-        go_on(p);
+    if (p->held) {
+        p->held = 0;
+        p->bus->resume(p->sub);
+    }
 }
 
-/* Whether it was dealt with; if not, somebody will resume(). */
+/* Whether it was dealt with; if not, on_published() goes on. */
 static int publish(plugin *p, uint32_t partition, const char *text, size_t len)
 {
     broker_publication what = {.size = sizeof what,
@@ -83,12 +71,8 @@ static int publish(plugin *p, uint32_t partition, const char *text, size_t len)
         p->in_flight++;
         return 1;
     }
-    if (rc == BROKER_AGAIN) {
-        if (!p->asked)
-            p->asked = p->bus->on_room(p->ctx, on_room, p) == BROKER_OK;
-        if (p->asked || p->in_flight != 0)
-            return 0;
-    }
+    if (rc == BROKER_AGAIN && p->in_flight != 0)
+        return 0;
     p->metrics->add(p->failed, 1);
     broker_logf(p->ctx, BROKER_LOG_WARN, "a message was not published to '%.*s' (%d)",
                 (int)p->to.len, p->to.ptr, rc);
@@ -109,13 +93,22 @@ static int matches(const plugin *p, json_t *content)
     return json_equal(v, p->equals);
 }
 
+/* What it published comes back when `from` is a pattern that takes `to` in. */
+static int is_own(const plugin *p, broker_str stream)
+{
+    return stream.len == p->to.len && strncasecmp(stream.ptr, p->to.ptr, p->to.len) == 0;
+}
+
 /* Whether the message was dealt with. */
 static int filter_one(plugin *p, const broker_msg *m)
 {
-    json_t *content = content_read(m), *picked;
+    json_t *content, *picked;
     char *text;
     int done = 1;
 
+    if (is_own(p, m->stream))
+        return 1;
+    content = content_read(m);
     if (matches(p, content)) {
         picked = content_at(content, p->pick);
         text = json_dumps(picked, JSON_COMPACT | JSON_ENCODE_ANY);
@@ -171,7 +164,7 @@ static broker_rc create(broker_ctx *ctx, void **self)
     equals = config->json(ctx, "equals");
     if (equals.ptr != NULL)
         p->equals = json_loadb(equals.ptr, equals.len, JSON_DECODE_ANY, NULL);
-    if (p->from.len == p->to.len && memcmp(p->from.ptr, p->to.ptr, p->to.len) == 0)
+    if (is_own(p, p->from))
         broker_failf(ctx, BROKER_ECONFIG, "from and to are the same stream, '%.*s'", (int)p->to.len,
                      p->to.ptr);
     return BROKER_OK;
@@ -202,7 +195,7 @@ static broker_rc quiesce(void *self, broker_writer *state)
     plugin *p = self;
 
     (void)state;
-    return p->in_flight == 0 && !p->asked ? BROKER_OK : BROKER_AGAIN;
+    return p->in_flight == 0 ? BROKER_OK : BROKER_AGAIN;
 }
 
 BROKER_PLUGIN("filter", "1.0.0", BROKER_PLUGIN_HOTSWAP, filter_schema, create, start, NULL, quiesce,
