@@ -5,10 +5,11 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#define RECORD_MAX (1u << 20) /* of the file that is read; what is older is cut off */
+#define RECORD_MAX (1u << 20) /* of the file; a longer one begins anew */
 
 static char record_path[4096]; /* "": none */
 
@@ -125,8 +126,11 @@ unsigned crash_count(const char *path, const char *build_id, int64_t now_ms)
 {
     size_t len, id_len = strlen(build_id);
     char *bytes = file_read(path, RECORD_MAX, &len), *next;
+    struct stat st;
     unsigned n = 0;
 
+    if (bytes == NULL && stat(path, &st) == 0 && st.st_size > RECORD_MAX)
+        (void)!truncate(path, 0);
     if (bytes == NULL || id_len == 0)
         goto done;
     for (char *line = bytes; *line != '\0'; line = next) {

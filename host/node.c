@@ -484,6 +484,7 @@ bool node_check(conf *c, sb *why)
     ok = settings_policy(n->settings, &p, why);
     ok = conf_private_key(c, n->key, why) >= 0 && ok;
     ok = plugins_load(n, why) && ok;
+    loader_fill(n->loader, c);
     n->conf = NULL; /* the caller's */
     node_free(n);
     return ok;

@@ -79,7 +79,7 @@ static void on_file(void *arg, const char *key)
     if (loader_key_of(o->parts.loader, key) != NULL && loader_differs(o->parts.loader, &wanted)) {
         log_info("loader", "the file of '%s' has changed", key);
         e = errand_new(o, NULL);
-        change(e, CHANGE_SWAP, &wanted, NULL);
+        change(e, CHANGE_SWAP, &wanted, loader_file_by_hand(o->parts.loader, key));
         errand_step(e);
     }
     conf_plugin_done(&wanted);
@@ -155,7 +155,8 @@ static void plugins_reload(operate *o, errand *e)
         if (loader_key_of(o->parts.loader, s.plugins[i].key) == NULL)
             change(e, CHANGE_ENABLE, &s.plugins[i], NULL);
         else if (loader_differs(o->parts.loader, &s.plugins[i]))
-            change(e, CHANGE_SWAP, &s.plugins[i], NULL);
+            change(e, CHANGE_SWAP, &s.plugins[i],
+                   loader_file_by_hand(o->parts.loader, s.plugins[i].key));
     }
     conf_plugins_free(s.plugins, s.n);
 }

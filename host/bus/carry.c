@@ -40,10 +40,10 @@ static void interest_change(bus *b, broker_str stream, uint32_t partition, bool 
     free(i);
 }
 
-void carry_interest(bus *b, const topic_entry *e, bool on)
+void carry_interest(bus *b, broker_sub *s, bool on)
 {
+    const topic_entry *e = &s->topic;
     broker_str stream = {e->pattern, e->pattern_len};
-    uint32_t n;
 
     if (!e->exact)
         return;
@@ -51,8 +51,11 @@ void carry_interest(bus *b, const topic_entry *e, bool on)
         interest_change(b, stream, e->partition, on);
         return;
     }
-    n = bus_partitions(b, stream);
-    for (uint32_t p = 0; p < (n != 0 ? n : 1); p++)
+    if (on) {
+        s->interests = bus_partitions(b, stream);
+        s->interests += s->interests == 0;
+    }
+    for (uint32_t p = 0; p < s->interests; p++)
         interest_change(b, stream, p, on);
 }
 

@@ -186,7 +186,7 @@ broker_rc bus_subscribe(bus *b, ledger *owner, const broker_subscription *want, 
     topic_add(b->topic, &s->topic, want->stream, want->partition);
     s->next = b->subs;
     b->subs = s;
-    carry_interest(b, &s->topic, true);
+    carry_interest(b, s, true);
     *out = s;
     return BROKER_OK;
 }
@@ -232,7 +232,7 @@ void bus_unsubscribe(broker_sub *s)
         at = &(*at)->next;
     }
     *at = s->next;
-    carry_interest(b, &s->topic, false);
+    carry_interest(b, s, false);
     topic_remove(b->topic, &s->topic);
     s->dead = true;
     if (!s->busy) /* inside on_msgs() the flush still counts what was taken */
@@ -316,7 +316,7 @@ void bus_go_on(bus *b, const char *name)
         s->parked = false;
         if (s->vacant)
             bus_unsubscribe(s);
-        else
+        else if (!s->paused) /* or it will call resume() itself */
             bus_resume(s);
     }
     carry_go_on(b, name);

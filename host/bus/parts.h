@@ -33,7 +33,8 @@ struct broker_sub {
     void *self;
     const broker_msg **queue; /* queue[head..len): waiting to be taken */
     size_t head, len, cap;
-    size_t unsettled; /* taken and not settled */
+    uint32_t interests; /* partitions that were asked for; the stream may have others by now */
+    size_t unsettled;   /* taken and not settled */
     bool paused, dirty, busy, dead;
     bool parked; /* a swap is on: nobody is called */
     bool vacant; /* parked, and its build is gone; the next one takes it over */
@@ -120,7 +121,7 @@ void deliver_flush(bus *b);   /* call the subscribers */
 
 /* carry.c */
 void carry_batch(bus *b, msg_batch *batch);
-void carry_interest(bus *b, const topic_entry *e, bool on);
+void carry_interest(bus *b, broker_sub *s, bool on);
 void carry_park(bus *b, const ledger *owner);
 void carry_vacate(bus *b, const ledger *owner, ledger *keeper);
 void carry_go_on(bus *b, const char *name);

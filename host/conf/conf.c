@@ -228,37 +228,29 @@ void conf_plugins_free(conf_plugin *plugins, size_t n)
     free(plugins);
 }
 
-bool conf_check_plugin(conf *c, const conf_plugin *plugin, const char *schema, sb *why)
+json_t *conf_check_plugin(conf *c, const conf_plugin *plugin, const char *schema, sb *why)
 {
+    json_t *settings = json_deep_copy(plugin->section);
     sb at = SB_INIT, what = SB_INIT;
-    bool ok;
 
-    json_t *own[COUNT_OF(host_keys)];
-
-    /* The host's own keys are not the plugin's business. */
-    for (size_t i = 0; i < COUNT_OF(host_keys); i++) {
-        own[i] = json_incref(json_object_get(plugin->section, host_keys[i]));
-        json_object_del(plugin->section, host_keys[i]);
-    }
+    must(settings != NULL);
+    for (size_t i = 0; i < COUNT_OF(host_keys); i++) /* not the plugin's business */
+        json_object_del(settings, host_keys[i]);
     sb_printf(&at, "/plugins/%s", plugin->key);
     sb_printf(&what, "plugin '%s'", plugin->key);
-    ok = check(c, schema != NULL ? schema : "{\"type\":\"object\",\"additionalProperties\":false}",
-               what.data, at.data, plugin->section, why);
-    for (size_t i = 0; i < COUNT_OF(host_keys); i++)
-        if (own[i] != NULL)
-            json_object_set_new(plugin->section, host_keys[i], own[i]);
+    if (!check(c, schema != NULL ? schema : "{\"type\":\"object\",\"additionalProperties\":false}",
+               what.data, at.data, settings, why)) {
+        json_decref(settings);
+        settings = NULL;
+    }
     sb_done(&at);
     sb_done(&what);
-    return ok;
+    return settings;
 }
 
-json_t *conf_plugin_settings(const conf_plugin *plugin)
+void conf_plugin_fill(conf *c, const char *key, json_t *settings)
 {
-    json_t *copy = json_copy(plugin->section);
-
-    for (size_t i = 0; i < COUNT_OF(host_keys); i++)
-        json_object_del(copy, host_keys[i]);
-    return copy;
+    must(json_object_update(json_object_get(json_at(conf_root(c), "plugins"), key), settings) == 0);
 }
 
 json_t *conf_plugin_keys(conf *c, const conf_plugin *plugin)

@@ -36,11 +36,13 @@ void conf_plugins_free(conf_plugin *plugins, size_t n);
 bool conf_plugin_of(conf *c, const char *key, conf_plugin *out);
 void conf_plugin_done(conf_plugin *plugin);
 
-/* Check a plugin's section against its own schema text and fill in defaults. False:
- * problems in *why, in the form of conf_load. schema NULL: no settings are taken. */
-bool conf_check_plugin(conf *c, const conf_plugin *plugin, const char *schema, sb *why);
-/* What of its section a plugin may see. A new reference. */
-json_t *conf_plugin_settings(const conf_plugin *plugin);
+/* Check a plugin's section against its own schema text. Its settings: a copy without the host's
+ * keys, defaults filled in, which the caller frees. The section itself stays as the operator wrote
+ * it, for builds with other schemas. NULL: problems in *why, in the form of conf_load. schema
+ * NULL: no settings are taken. */
+json_t *conf_check_plugin(conf *c, const conf_plugin *plugin, const char *schema, sb *why);
+/* Put such settings into the section, for conf_dump(). */
+void conf_plugin_fill(conf *c, const char *key, json_t *settings);
 /* The API keys of a plugin's own listeners: of its section, or else of the root. A new
  * reference to an array of texts, or NULL: none is asked for. */
 json_t *conf_plugin_keys(conf *c, const conf_plugin *plugin);

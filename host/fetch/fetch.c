@@ -247,6 +247,8 @@ static bool easy_make(broker_fetch_job *job, const broker_fetch_request *what, s
     curl_easy_setopt(e, CURLOPT_PROXY, "");
     curl_easy_setopt(e, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1l);
+    /* Ended while a name is looked up: the loop does not wait for that thread. */
+    curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1l);
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, FETCH_CONNECT_MS);
     curl_easy_setopt(e, CURLOPT_USERAGENT, "logstore-broker/" LOGSTORE_VERSION);

@@ -196,15 +196,6 @@ bool http_end(http_server *s, const ledger *owner)
     return atomic_load(&owner->requests) == 0;
 }
 
-void http_cut(http_server *s, const ledger *owner)
-{
-    for (conn *c = s->conns, *next; c != NULL; c = next) {
-        next = c->next;
-        if (c->req != NULL && c->req->owner == owner)
-            conn_close(c);
-    }
-}
-
 void http_vacate(http_server *s, const ledger *owner, ledger *keeper)
 {
     for (route *r = s->routes; r != NULL; r = r->next)

@@ -69,8 +69,6 @@ bool http_park(http_server *s, const ledger *owner);
 /* The owner's routes are no more, as long as go_on does not open them again. True: nothing of
  * it is open. */
 bool http_end(http_server *s, const ledger *owner);
-/* Close the connections of the owner's open requests. */
-void http_cut(http_server *s, const ledger *owner);
 /* The owner's routes are kept, in the name of keeper, for the next build of the name; keeper
  * stays until go_on. */
 void http_vacate(http_server *s, const ledger *owner, ledger *keeper);

@@ -22,7 +22,7 @@
 
 /* What the services work with; set up before the first plugin is loaded. */
 typedef struct host_parts {
-    conf *conf;
+    conf *_Atomic conf; /* a reload puts another one here */
     loop *loop;
     pool *pool;
     bus *bus;
@@ -51,7 +51,8 @@ typedef struct build {
     loader *loader;
     const host_parts *parts;
     broker_manifest manifest;
-    char *file; /* the operator's */
+    char *file;   /* the operator's */
+    bool by_hand; /* not the configured one: given to `swap` */
     file_id file_id;
     char id[41]; /* the linker's hash of the code, in hex; "" when there is none */
     void *dl;

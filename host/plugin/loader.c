@@ -121,9 +121,9 @@ bool build_accept(loader *l, build *b, const conf_plugin *wanted, sb *why)
                       wanted->key, b->file, b->manifest.name);
             return false;
         }
-    if (!conf_check_plugin(l->parts->conf, wanted, b->table->config_schema, why))
+    b->section = conf_check_plugin(l->parts->conf, wanted, b->table->config_schema, why);
+    if (b->section == NULL)
         return false;
-    b->section = conf_plugin_settings(wanted);
     b->keys = conf_plugin_keys(l->parts->conf, wanted);
     return true;
 }
@@ -264,6 +264,19 @@ static void stop_end(loader *l, bool clean)
     l->stopped(l->stopped_arg, clean);
 }
 
+/* Nothing more comes in and what has come in has its outcome, before the first plugin leaves: it
+ * may be the store of what another still takes in. Half of the time at most. */
+static bool input_is_over(loader *l, uint64_t now)
+{
+    if (l->drained)
+        return true;
+    for (const plugin *p = l->last; p != NULL; p = p->next)
+        if (p->running)
+            net_hold(l->parts->net, &p->build->ledger);
+    l->drained = bus_is_idle(l->parts->bus) || now >= l->drain_ms;
+    return l->drained;
+}
+
 static void stop_tick(uv_timer_t *tick)
 {
     loader *l = tick->data;
@@ -271,6 +284,8 @@ static void stop_tick(uv_timer_t *tick)
 
     if (l->first_swap != NULL)
         return; /* it gives up */
+    if (!input_is_over(l, now))
+        return;
     while (l->last != NULL) {
         plugin *p = l->last;
         sb held = SB_INIT;
@@ -302,6 +317,8 @@ static void stop_tick(uv_timer_t *tick)
         sb_done(&held);
         return;
     }
+    if (l->leaving != NULL && now < l->deadline_ms)
+        return;
     stop_end(l, l->leaving == NULL); /* what does not let go stays mapped */
 }
 
@@ -309,6 +326,7 @@ void loader_stop(loader *l, uint64_t deadline_ms, void (*stopped)(void *arg, boo
 {
     l->deadline_ms = deadline_ms;
     l->said_ms = clock_mono_ns() / 1000000;
+    l->drain_ms = deadline_ms > l->said_ms ? l->said_ms + (deadline_ms - l->said_ms) / 2 : 0;
     l->stopped = stopped;
     l->stopped_arg = arg;
     l->tick.data = l;
@@ -382,6 +400,20 @@ void loader_keys(loader *l, void (*each)(void *arg, const char *key), void *arg)
     }
 }
 
+const char *loader_file_by_hand(loader *l, const char *key)
+{
+    const plugin *p = plugin_find(l, key);
+
+    return p != NULL && p->build != NULL && p->build->by_hand ? p->build->file : NULL;
+}
+
+void loader_fill(loader *l, conf *c)
+{
+    for (const plugin *p = l->last; p != NULL; p = p->next)
+        if (p->build != NULL)
+            conf_plugin_fill(c, p->key, p->build->section);
+}
+
 bool loader_differs(loader *l, const conf_plugin *wanted)
 {
     const plugin *p = plugin_find(l, wanted->key);
@@ -394,12 +426,11 @@ bool loader_differs(loader *l, const conf_plugin *wanted)
         return true;
     loader_file(l->plugin_dir, wanted, &file);
     /* Defaults are filled in on both sides; settings the running build does not know are new. */
-    same = strcmp(file.data, b->file) == 0 && !build_file_changed(b) &&
-           config_shared_is_same(p->build, l->parts->conf) &&
-           conf_check_plugin(l->parts->conf, wanted, b->table->config_schema, &why);
-    settings = conf_plugin_settings(wanted);
+    settings = conf_check_plugin(l->parts->conf, wanted, b->table->config_schema, &why);
     keys = conf_plugin_keys(l->parts->conf, wanted);
-    same = same && json_equal(settings, b->section) &&
+    same = (b->by_hand || strcmp(file.data, b->file) == 0) && !build_file_changed(b) &&
+           config_shared_is_same(p->build, l->parts->conf) && settings != NULL &&
+           json_equal(settings, b->section) &&
            (keys == NULL ? b->keys == NULL : json_equal(keys, b->keys));
     json_decref(settings);
     json_decref(keys);

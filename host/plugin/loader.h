@@ -62,6 +62,11 @@ void loader_change(loader *l, change_kind kind, const conf_plugin *wanted, const
                    void (*done)(void *arg, bool ok, const char *report), void *arg);
 /* Whether the plugin with that key, or manifest name, is there; its key, else NULL. */
 const char *loader_key_of(loader *l, const char *name);
+/* The file that an operator gave to CHANGE_SWAP and that runs, else NULL: it counts until the node
+ * is started again. */
+const char *loader_file_by_hand(loader *l, const char *key);
+/* Fill the defaults of the loaded plugins into the configuration, for conf_dump(). */
+void loader_fill(loader *l, conf *c);
 /* Whether wanted differs from what runs: its settings, its file or what lies there. */
 bool loader_differs(loader *l, const conf_plugin *wanted);
 /* Each key of a loaded plugin. */

@@ -28,7 +28,8 @@ struct loader {
     plugin *last; /* loaded last, stopped first */
     sb state;     /* what a quiesce() writes when the node stops */
     uv_timer_t tick;
-    uint64_t deadline_ms, said_ms;
+    uint64_t deadline_ms, drain_ms, said_ms;
+    bool drained; /* what came in is settled, and no more comes */
     void (*stopped)(void *arg, bool clean);
     void *stopped_arg;
 

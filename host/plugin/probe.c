@@ -7,18 +7,18 @@
 #define PATIENCE_MS 20000u
 #define SAID_MAX    4096u
 
-typedef struct probe {
+struct probe {
     uv_process_t process;
     uv_pipe_t pipe;
     uv_timer_t patience;
-    unsigned open; /* handles */
+    unsigned open; /* handles: the process too once it was to be spawned */
     sb said;
     bool exited, eof, late;
     int64_t status;
     int signal;
     void (*done)(void *arg, bool ok, const char *said);
     void *arg;
-} probe;
+};
 
 static void on_closed(uv_handle_t *h)
 {
@@ -59,7 +59,8 @@ static void over(probe *p)
         sb_puts(&text, p->said.len != 0 ? p->said.data : "no reason given");
     p->done(p->arg, ok, text.data);
     sb_done(&text);
-    uv_close((uv_handle_t *)&p->process, on_closed);
+    if (p->open == 3)
+        uv_close((uv_handle_t *)&p->process, on_closed);
     uv_close((uv_handle_t *)&p->pipe, on_closed);
     uv_close((uv_handle_t *)&p->patience, on_closed);
 }
@@ -96,16 +97,27 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
     }
 }
 
+void probe_stop(probe *p)
+{
+    /* What it started may keep the pipe open for ever. */
+    uv_read_stop((uv_stream_t *)&p->pipe);
+    p->eof = true;
+    if (p->exited)
+        over(p);
+    else
+        uv_process_kill(&p->process, SIGKILL);
+}
+
 static void on_patience(uv_timer_t *t)
 {
     probe *p = t->data;
 
     p->late = true;
-    uv_process_kill(&p->process, SIGKILL);
+    probe_stop(p);
 }
 
 void probe_start(loop *l, const char *config, const char *plugin, const char *file,
-                 void (*done)(void *arg, bool ok, const char *said), void *arg)
+                 void (*done)(void *arg, bool ok, const char *said), void *arg, probe **out)
 {
     const char *argv[8] = {"logstore-broker", "swap", "--dry-run"};
     size_t n = 3;
@@ -125,16 +137,22 @@ void probe_start(loop *l, const char *config, const char *plugin, const char *fi
     o.args = (char **)(uintptr_t)argv;
     p->done = done;
     p->arg = arg;
-    p->open = 3;
+    p->open = 2;
     p->process.data = p->pipe.data = p->patience.data = p;
     must(uv_timer_init(loop_uv(l), &p->patience) == 0);
     must(uv_pipe_init(loop_uv(l), &p->pipe, 0) == 0);
-    must(uv_pipe(ends, 0, 0) == 0 && uv_pipe_open(&p->pipe, ends[0]) == 0);
-    for (int i = 1; i <= 2; i++)
-        stdio[i] = (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = ends[1]};
-    rc = uv_spawn(loop_uv(l), &p->process, &o);
-    close(ends[1]);
+    *out = NULL;
+    rc = uv_pipe(ends, 0, 0); /* file descriptors may be out */
     if (rc == 0) {
+        must(uv_pipe_open(&p->pipe, ends[0]) == 0);
+        for (int i = 1; i <= 2; i++)
+            stdio[i] = (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = ends[1]};
+        rc = uv_spawn(loop_uv(l), &p->process, &o);
+        close(ends[1]);
+        p->open++;
+    }
+    if (rc == 0) {
+        *out = p;
         uv_read_start((uv_stream_t *)&p->pipe, on_alloc, on_read);
         uv_timer_start(&p->patience, on_patience, PATIENCE_MS, 0);
         return;

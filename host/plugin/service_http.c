@@ -4,8 +4,11 @@
 static broker_rc route(broker_ctx *ctx, const broker_route *r)
 {
     build *b = build_of(ctx);
-    const char *why = http_route(b->parts->http, &b->ledger, r);
+    const char *why;
 
+    if (b->parts->http == NULL) /* closed before the plugins stop */
+        return ctx->host->fail(ctx, BROKER_EGONE, "the node is stopping");
+    why = http_route(b->parts->http, &b->ledger, r);
     return why == NULL ? BROKER_OK : ctx->host->fail(ctx, BROKER_EBUSY, why);
 }
 

@@ -38,10 +38,11 @@ struct swap {
     step step;
     plugin *p;
     build *old, *fresh; /* NULL: nothing runs yet; nothing shall run */
+    probe *probe;       /* while it tries the file */
     job job;            /* loads the file */
-    bool loaded, give_up;
+    bool loaded, give_up, by_hand;
     sb why, state;
-    uint64_t began_ns, parked_ns, saved_ns, quiet_ns; /* when */
+    uint64_t began_ns, left_ns, parked_ns, saved_ns, quiet_ns; /* when */
 };
 
 static uint64_t ms_since(uint64_t ns)
@@ -252,7 +253,10 @@ static bool restored(swap *s)
         ms_since(s->parked_ns) >= s->l->parts->swap_pause_ms) {
         build_leave(s->l, s->fresh);
         s->fresh = NULL;
-        roll_back(s);
+        if (s->l->stopping)
+            fail(s, "given_up");
+        else
+            roll_back(s);
     }
     return false;
 }
@@ -260,6 +264,8 @@ static bool restored(swap *s)
 static void take_out(swap *s)
 {
     build_forget(s->old);
+    if (s->old->parts->http != NULL)
+        http_go_on(s->old->parts->http, s->old->manifest.name); /* to be answered 404 */
     s->p->build = NULL;
     plugin_remove(s->l, s->p);
     s->p = NULL;
@@ -334,6 +340,10 @@ static bool ended(swap *s)
 {
     sb text = SB_INIT;
 
+    if (s->l->stopping && s->kind != CHANGE_DISABLE) { /* nothing starts any more */
+        fail(s, "given_up");
+        return true;
+    }
     if (ledger_is_clear(&s->old->ledger)) {
         if (s->kind == CHANGE_DISABLE)
             take_out(s);
@@ -373,7 +383,7 @@ static bool take_step(swap *s)
 {
     if (s->step < QUIET && s->step >= PREPARING && !s->give_up &&
         (s->step == PARKING ? ms_since(s->parked_ns) >= s->l->parts->swap_pause_ms
-                            : ms_since(s->began_ns) >= s->l->parts->swap_prepare_ms))
+                            : ms_since(s->left_ns) >= s->l->parts->swap_prepare_ms))
         late(s);
     if (s->give_up && s->step < QUIET) {
         give_up(s);
@@ -414,6 +424,7 @@ static void on_tick(uv_timer_t *t)
 static void leave_begin(swap *s)
 {
     s->step = PREPARING;
+    s->left_ns = clock_mono_ns();
     must(uv_timer_start(&s->l->ticks->swap, on_tick, 0, TICK_MS) == 0);
 }
 
@@ -476,13 +487,15 @@ static void on_probed(void *arg, bool ok, const char *said)
 {
     swap *s = arg;
 
+    s->probe = NULL;
     if (!ok || s->give_up) {
-        if (!ok)
+        if (!s->give_up)
             sb_printf(&s->why, "refusing '%s': %s", s->file, said);
         fail(s, "refused");
         return;
     }
     s->fresh = build_new(s->l);
+    s->fresh->by_hand = s->by_hand;
     s->job.run = load_run;
     s->job.done = load_done;
     pool_submit(s->l->parts->pool, &s->job);
@@ -498,7 +511,7 @@ static void load_begin(swap *s)
     }
     s->step = LOADING;
     probe_start(s->l->parts->loop, conf_file(s->l->parts->conf), s->wanted.key, s->file, on_probed,
-                s);
+                s, &s->probe);
 }
 
 /* ---- the queue ---- */
@@ -545,6 +558,7 @@ void loader_change(loader *l, change_kind kind, const conf_plugin *wanted, const
         json_incref(wanted->section),
     };
     s->file = file != NULL ? must_strdup(file) : NULL;
+    s->by_hand = file != NULL;
     s->done = done;
     s->arg = arg;
     *l->last_swap = s;
@@ -559,6 +573,8 @@ void swaps_stop(loader *l)
     if (l->first_swap != NULL && l->first_swap->why.len == 0) {
         sb_puts(&l->first_swap->why, "the node is stopping");
         l->first_swap->give_up = true;
+        if (l->first_swap->probe != NULL)
+            probe_stop(l->first_swap->probe);
     }
 }
 

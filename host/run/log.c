@@ -1,14 +1,15 @@
 /* log -- see log.h. */
 #include "run/log.h"
 
+#include <stdatomic.h>
 #include <time.h>
 #include <unistd.h>
 
-/* Set once at start-up, before other threads run. */
+/* A reload sets it while other threads read. */
 static struct {
-    log_level most;
-    bool json;
-    bool journal;
+    _Atomic log_level most;
+    atomic_bool json;
+    atomic_bool journal;
 } setup = {LOG_INFO, false, false};
 
 static const char *const names[] = {"error", "warn", "info", "debug"};

@@ -338,7 +338,6 @@ __attribute__((constructor)) static void hash_key_draw(void)
     random_bytes(hash_key, sizeof hash_key);
 }
 
-/* SipHash-1-3 (Aumasson and Bernstein), as Rust and Python use it for tables. */
 bool same_secret(const char *secret, const char *shown, size_t len)
 {
     size_t secret_len = strlen(secret);
@@ -349,6 +348,7 @@ bool same_secret(const char *secret, const char *shown, size_t len)
     return differ == 0;
 }
 
+/* SipHash-1-3 (Aumasson and Bernstein), as Rust and Python use it for tables. */
 uint64_t hash_bytes(const void *bytes, size_t len)
 {
     uint64_t a = hash_key[0] ^ 0x736f6d6570736575u, b = hash_key[1] ^ 0x646f72616e646f6du;

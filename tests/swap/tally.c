@@ -25,6 +25,13 @@
 #ifndef TALLY_BAD
 #define TALLY_BAD 0
 #endif
+#ifdef TALLY_NEW_SETTING
+#define TALLY_SCHEMA                                                                               \
+    "{\"additionalProperties\":false,\"properties\":{\"step\":{\"type\":\"integer\",\"default\":"  \
+    "1}}}"
+#else
+#define TALLY_SCHEMA NULL
+#endif
 #ifndef TALLY_NAME
 #define TALLY_NAME "tally"
 #endif
@@ -305,5 +312,5 @@ static broker_rc quiesce(void *self, broker_writer *state)
     return state->write(state, &t->count, sizeof t->count);
 }
 
-BROKER_PLUGIN(TALLY_NAME, TALLY_VERSION, BROKER_PLUGIN_HOTSWAP, NULL, create, start, prepare,
-              quiesce, free);
+BROKER_PLUGIN(TALLY_NAME, TALLY_VERSION, BROKER_PLUGIN_HOTSWAP, TALLY_SCHEMA, create, start,
+              prepare, quiesce, free);

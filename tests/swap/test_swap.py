@@ -19,6 +19,7 @@ from node import BUILD, STREAM, Node, generate, join, program, split, until  # n
 import ws  # noqa: E402
 from test_lines import END, Client, chunk  # noqa: E402
 from test_websocket import WsNode  # noqa: E402
+from wire import Cut  # noqa: E402
 
 
 def build(name):
@@ -143,6 +144,16 @@ class Swaps(unittest.TestCase):
         self.assertEqual(tally(self.node), (1, "1.0.0"))
         self.assertIn("it runs already", command(self.node, "enable", "tally").stderr)
 
+    def test_what_is_asked_while_it_is_disabled_is_answered(self):
+        self.swap("keeps_a_job")  # so that it takes a while
+        result = []
+        thread = threading.Thread(target=lambda: result.append(command(self.node, "disable", "tally")), daemon=True)
+        thread.start()
+        while self.node.get("/tally")[0] != 404:
+            pass
+        thread.join()
+        self.assertEqual(result[0].returncode, 0, result[0].stderr)
+
     def test_the_list_shows_what_runs(self):
         self.swap("two")
         listed = command(self.node, "plugins").stdout
@@ -190,6 +201,37 @@ class Files(unittest.TestCase):
         node.process.send_signal(signal.SIGHUP)
         until(lambda: "'tally' was swapped" in node.said())
         self.assertEqual(tally(node), (2, "2.0.0"))
+        node.stop()
+
+    def test_stopping_in_the_middle_of_a_swap_starts_nothing(self):
+        node = SwapNode("keeps_a_job", host={"swap": {"prepareMs": 1000, "pauseMs": 20000},
+                                             "shutdownTimeoutMs": 20000}).start()
+        threading.Thread(target=command, args=(node, "swap", "tally", build("two")), daemon=True).start()
+        until(lambda: " stopped " in command(node, "plugins").stdout, what="the old build is quiet")
+        node.stop()
+        self.assertNotIn("crashed", node.said())
+
+    def test_a_file_given_by_hand_stays_until_the_next_start(self):
+        node = SwapNode().start()
+        self.assertEqual(command(node, "swap", "tally", build("two")).returncode, 0)
+        self.assertEqual(command(node, "reload").stdout, "nothing to do\n")
+        self.assertEqual(tally(node), (1, "2.0.0"))
+        node.stop()
+        node.start()
+        self.assertEqual(tally(node), (1, "1.0.0"))
+        node.stop()
+
+    def test_a_stream_gets_partitions_while_somebody_listens_to_it(self):
+        stream = "0x" + "22" * 20 + "/other"
+        node = Node(plugins={"filter": {"module": os.path.join(BUILD, "examples", "filter.so"), "from": stream,
+                                        "to": STREAM}}).start()
+        with open(node.config) as file:
+            config = json.load(file)
+        config["mode"]["trackedStreams"].append({"id": stream, "partitions": 3})
+        with open(node.config, "w") as file:
+            json.dump(config, file)
+        self.assertEqual(command(node, "reload").returncode, 0)
+        self.assertEqual(command(node, "disable", "filter").returncode, 0)
         node.stop()
 
     def test_a_watched_file_is_swapped_when_it_is_replaced(self):
@@ -452,6 +494,33 @@ class Interfaces(unittest.TestCase):
         self.assertEqual([m["content"]["n"] for m in stored], list(range(2000)))
         node.stop()
 
+    def test_what_mqtt_acknowledges_while_the_node_stops_is_stored(self):
+        # The store is named last, so it leaves first.
+        node = Node(plugins={"mqtt": {"port": 0}, "logStore": {"db": {"minFreeBytes": 0}}}).start()
+        port = int(re.search(r"MQTT 3\.1\.1 on 127\.0\.0\.1:(\d+)", node.said()).group(1))
+        publisher, acked = mqtt.Client(port, "p"), []
+
+        def read_acks():
+            try:
+                while True:
+                    _, _, body = publisher.packet()
+                    acked.append(struct.unpack(">H", body)[0] - 1)
+            except Cut:
+                pass
+
+        reader = threading.Thread(target=read_acks, daemon=True)
+        reader.start()
+        sender = threading.Thread(target=lambda: [publisher.send(mqtt.publish(STREAM, {"n": n}, qos=1, number=n + 1))
+                                                  for n in range(60000)], daemon=True)
+        sender.start()
+        until(lambda: len(acked) > 1000, what="acknowledgements")
+        node.stop()
+        reader.join(60)
+        sender.join(60)
+        node.start()
+        stored = {m["content"]["n"] for m in node.json(node.data_path() + "/from?fromTimestamp=0")["messages"]}
+        self.assertEqual(set(acked) - stored, set())
+        node.stop()
 
     def test_mqtt_clients_get_every_message_and_every_acknowledgement_once_across_swaps(self):
         node = Node(plugins={"mqtt": {"port": 0}, "logStore": {"db": {"minFreeBytes": 0}}}).start()
