@@ -1,4 +1,5 @@
-/* forget -- what retention no longer keeps goes: whole slabs, or portions of them.
+/* forget -- what retention no longer keeps goes: whole slabs, or portions of them, or the oldest of
+ * portions that are large.
  *
  * The counts go first, in one synced batch with the records of what they count, so a crash
  * in between leaves messages that nobody counts, finds or keeps: the slab has no record and is
@@ -7,7 +8,16 @@
 
 #include <inttypes.h>
 
-#define SWEEP_NS 60000000000ull
+#define SWEEP_NS  60000000000ull
+#define CUT_BYTES (16u << 20) /* are read and cut off in one step */
+
+/* What a portion loses: its oldest messages. */
+typedef struct cut {
+    portion *p;
+    counts gone;
+    int64_t first_ms; /* of what stays */
+    sb from, to;      /* keys: the first that goes, the first that stays; empty: none stays */
+} cut;
 
 static void batch_of_slab(store *s, const slab *sl, rocksdb_writebatch_t *wb)
 {
@@ -63,6 +73,21 @@ static void tell(store *s, const counts *gone, size_t n_parts, const rule *r, co
         gone->messages, gone->bytes >> 10, n_parts, r->pattern, why);
 }
 
+/* False: the database did not take it. The batch is gone. */
+static bool batch_write(store *s, rocksdb_writebatch_t *wb)
+{
+    char *err = NULL;
+
+    rocksdb_write(s->db, s->sync, wb, &err);
+    rocksdb_writebatch_destroy(wb);
+    if (err == NULL)
+        return true;
+    say(s, BROKER_LOG_WARN, "cannot forget what retention no longer keeps (%s); trying again", err);
+    free(err);
+    s->stuck = true;
+    return false;
+}
+
 /* Forget the portions of a slab that are marked. False: the database did not take it. */
 static bool portions_forget(store *s, slab *sl, const char *why, uint64_t *forgotten)
 {
@@ -88,15 +113,8 @@ static bool portions_forget(store *s, slab *sl, const char *why, uint64_t *forgo
         for (const portion *p = sl->portions; p != NULL; p = p->in_slab)
             if (p->goes)
                 batch_of_portion(s, p, wb);
-    rocksdb_write(s->db, s->sync, wb, &err);
-    rocksdb_writebatch_destroy(wb);
-    if (err != NULL) {
-        say(s, BROKER_LOG_WARN, "cannot forget what retention no longer keeps (%s); trying again",
-            err);
-        free(err);
-        s->stuck = true;
+    if (!batch_write(s, wb))
         return false;
-    }
     pthread_rwlock_wrlock(&s->lock);
     for (portion *p = sl->portions, *next; p != NULL; p = next) {
         next = p->in_slab;
@@ -159,41 +177,231 @@ static int64_t newest_under(const slab *sl, const rule *r)
     return newest;
 }
 
-/* Mark what the oldest slab has under a rule; *is_last: no other has anything. */
-static slab *oldest_mark(store *s, const rule *r, bool *is_last)
+/* Mark what the slab has under a rule whose newest message is the oldest; *bytes is of it. */
+static slab *oldest_mark(store *s, const rule *r, uint64_t *bytes)
 {
     slab *oldest = NULL;
     int64_t oldest_ms = INT64_MAX;
-    size_t n = 0;
 
     for (size_t i = 0; i < s->slabs.n; i++) {
         int64_t newest_ms = newest_under(s->slabs.items[i], r);
 
-        n += newest_ms >= 0;
         if (newest_ms >= 0 && newest_ms < oldest_ms) {
             oldest = s->slabs.items[i];
             oldest_ms = newest_ms;
         }
     }
-    *is_last = n < 2;
-    for (portion *p = oldest != NULL ? oldest->portions : NULL; p != NULL; p = p->in_slab)
+    *bytes = 0;
+    for (portion *p = oldest != NULL ? oldest->portions : NULL; p != NULL; p = p->in_slab) {
         p->goes = p->part->rule == r;
+        *bytes += p->goes ? p->now.bytes : 0;
+    }
     return oldest;
 }
 
-void forget_surplus(store *s)
+static counts all_marked(const slab *sl)
 {
-    for (size_t i = 0; s->db != NULL && !s->stuck && i < s->n_rules; i++) {
-        const rule *r = &s->rules[i];
-        bool is_last = false;
+    counts all = {0};
 
-        while (r->max_bytes != 0 && r->bytes > r->max_bytes && !is_last) {
-            slab *sl = oldest_mark(s, r, &is_last);
+    for (const portion *p = sl->portions; p != NULL; p = p->in_slab)
+        if (p->goes)
+            counts_add(&all, &p->now);
+    return all;
+}
 
-            if (sl == NULL || !portions_forget(s, sl, "maxBytes", &s->forgotten_by_size))
-                return;
+/* Count what a portion has before a time, but no more than enough of bytes. */
+static void cut_count(cut *c, rocksdb_iterator_t *it, int64_t before_ms, uint64_t enough)
+{
+    const broker_str none = {NULL, 0};
+    uint32_t part = c->p->part->id;
+
+    key_make(&c->from, part, c->p->now.first_ms, 0, 0, none);
+    for (rocksdb_iter_seek(it, c->from.data, c->from.len); rocksdb_iter_valid(it);
+         rocksdb_iter_next(it)) {
+        size_t key_len, len;
+        const char *key = rocksdb_iter_key(it, &key_len);
+        int64_t ms = key_timestamp((const uint8_t *)key);
+
+        if (key_part((const uint8_t *)key) != part)
+            break;
+        if (ms >= before_ms || c->gone.bytes >= enough) {
+            c->first_ms = ms;
+            sb_append(&c->to, key, key_len);
+            break;
         }
+        rocksdb_iter_value(it, &len);
+        counts_add(&c->gone, &(counts){1, len > VALUE_HEAD ? len - VALUE_HEAD : 0, ms, ms});
     }
+}
+
+static void cuts_clear(cut *cuts, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        sb_done(&cuts[i].from);
+        sb_done(&cuts[i].to);
+    }
+}
+
+/* Count what the marked portions have before a time, until there is enough of it. *seen_all: no
+ * portion was left out. False: it cannot be read. */
+static bool cuts_count(store *s, const slab *sl, int64_t before_ms, uint64_t enough, cut *cuts,
+                       size_t *n, bool *seen_all)
+{
+    rocksdb_readoptions_t *reads = rocksdb_readoptions_create();
+    rocksdb_iterator_t *it;
+    uint64_t bytes = 0;
+    char *err = NULL;
+
+    rocksdb_readoptions_set_fill_cache(reads, 0);
+    it = rocksdb_create_iterator_cf(s->db, reads, sl->cf);
+    *n = 0;
+    *seen_all = true;
+    for (portion *p = sl->portions; p != NULL; p = p->in_slab) {
+        if (!p->goes || p->now.messages == 0 || p->now.first_ms >= before_ms)
+            continue;
+        if (bytes >= enough) {
+            *seen_all = false;
+            break;
+        }
+        cuts[*n] = (cut){.p = p, .from = SB_INIT, .to = SB_INIT};
+        cut_count(&cuts[*n], it, before_ms, enough - bytes);
+        bytes += cuts[(*n)++].gone.bytes;
+    }
+    rocksdb_iter_get_error(it, &err);
+    rocksdb_iter_destroy(it);
+    rocksdb_readoptions_destroy(reads);
+    if (err == NULL)
+        return true;
+    say(s, BROKER_LOG_WARN,
+        "cannot read the oldest messages, which maxBytes no longer keeps (%s); they stay, trying "
+        "again in a minute",
+        err);
+    free(err);
+    s->unread_ns = clock_mono_ns();
+    return false;
+}
+
+static counts left_by(const cut *c)
+{
+    const counts *now = &c->p->now, *gone = &c->gone;
+
+    if (c->to.len == 0)
+        return (counts){0};
+    /* A damaged message may have another length than was counted. */
+    return (counts){now->messages > gone->messages ? now->messages - gone->messages : 1,
+                    now->bytes > gone->bytes ? now->bytes - gone->bytes : 0, c->first_ms,
+                    now->last_ms};
+}
+
+static void batch_of_cut(store *s, const cut *c, rocksdb_writebatch_t *wb)
+{
+    counts left = left_by(c);
+    sb key = SB_INIT, value = SB_INIT;
+
+    if (left.messages == 0) {
+        batch_of_portion(s, c->p, wb);
+        return;
+    }
+    counts_key_make(&key, c->p->slab->id, c->p->part->id);
+    counts_make(&value, &left);
+    rocksdb_writebatch_put_cf(wb, s->meta, key.data, key.len, value.data, value.len);
+    rocksdb_writebatch_delete_range_cf(wb, c->p->slab->cf, c->from.data, c->from.len, c->to.data,
+                                       c->to.len);
+    sb_done(&key);
+    sb_done(&value);
+}
+
+/* A reader looks for less from now on; one that has begun has its snapshot. */
+static void cut_apply(cut *c)
+{
+    counts left = left_by(c);
+
+    if (left.messages == 0) {
+        portion_free(c->p);
+        return;
+    }
+    portion_set(c->p, &left);
+    c->p->low_ms = left.first_ms;
+}
+
+/* Cut off the oldest of the marked portions: so many bytes, or fewer. False: it cannot be done. */
+static bool slab_cut(store *s, slab *sl, uint64_t bytes, counts *gone)
+{
+    counts all = all_marked(sl);
+    uint64_t enough = bytes < CUT_BYTES ? bytes : CUT_BYTES;
+    /* As if messages came evenly. Where they do not, a shorter time: else what one portion has of
+     * it would go, and what another has would stay. */
+    int64_t span_ms = (all.last_ms - all.first_ms) / (int64_t)(all.bytes / enough + 1) + 1;
+    rocksdb_writebatch_t *wb;
+    cut *cuts;
+    size_t n = 0;
+    bool seen_all, ok;
+
+    for (const portion *p = sl->portions; p != NULL; p = p->in_slab)
+        n += p->goes;
+    cuts = must_alloc(n * sizeof *cuts);
+    ok = cuts_count(s, sl, all.first_ms + span_ms, enough, cuts, &n, &seen_all);
+    while (ok && !seen_all && span_ms > 1) {
+        cuts_clear(cuts, n);
+        span_ms /= 2;
+        ok = cuts_count(s, sl, all.first_ms + span_ms, enough, cuts, &n, &seen_all);
+    }
+    if (ok) {
+        wb = rocksdb_writebatch_create();
+        for (size_t i = 0; i < n; i++)
+            batch_of_cut(s, &cuts[i], wb);
+        ok = batch_write(s, wb);
+    }
+    if (ok) {
+        pthread_rwlock_wrlock(&s->lock);
+        for (size_t i = 0; i < n; i++) {
+            counts_add(gone, &cuts[i].gone);
+            cut_apply(&cuts[i]);
+        }
+        pthread_rwlock_unlock(&s->lock);
+    }
+    cuts_clear(cuts, n);
+    free(cuts);
+    return ok;
+}
+
+/* False: no more can be done now. */
+static bool surplus_forget(store *s, const rule *r, uint64_t until_ns)
+{
+    counts cut_off = {0};
+    bool ok = true;
+
+    while (ok && r->bytes > r->max_bytes) {
+        uint64_t bytes;
+        slab *sl = oldest_mark(s, r, &bytes);
+
+        /* A slab that is large may have nearly all there is: then the oldest of it only. */
+        if (r->bytes - bytes >= r->max_bytes - r->max_bytes / 4)
+            ok = portions_forget(s, sl, "maxBytes", &s->forgotten_by_size);
+        else
+            ok = slab_cut(s, sl, r->bytes - (r->max_bytes - r->max_bytes / SLAB_PARTS), &cut_off);
+        if (clock_mono_ns() >= until_ns)
+            break;
+    }
+    s->forgotten_by_size += cut_off.messages;
+    if (cut_off.messages != 0)
+        say(s, BROKER_LOG_INFO,
+            "forgot %" PRIu64 " messages (%" PRIu64
+            " KiB), the oldest of a slab, as retention of '%s' says (maxBytes)",
+            cut_off.messages, cut_off.bytes >> 10, r->pattern);
+    return ok;
+}
+
+void forget_surplus(store *s, uint32_t most_ms)
+{
+    uint64_t until_ns = clock_mono_ns() + most_ms * 1000000ull;
+
+    if (s->db == NULL || s->stuck ||
+        (s->unread_ns != 0 && clock_mono_ns() < s->unread_ns + SWEEP_NS))
+        return;
+    for (size_t i = 0; i < s->n_rules; i++)
+        if (s->rules[i].max_bytes != 0 && !surplus_forget(s, &s->rules[i], until_ns))
+            return;
 }
 
 void forget_dropped(store *s)

@@ -245,7 +245,7 @@ store *store_open(const store_options *o, sb *why)
     s->reads = rocksdb_readoptions_create();
     if (db_open(s, why)) {
         forget_old(s, true); /* the rules may be new */
-        forget_surplus(s);
+        forget_surplus(s, 100);
         forget_dropped(s);
         return s;
     }

@@ -25,7 +25,7 @@ typedef struct portion {
     /* the writer's own */
     counts pending; /* with what the batch adds */
     uint64_t batch; /* the last it was touched in */
-    bool goes;      /* marked for portions_forget() */
+    bool goes;      /* marked to be forgotten, or to lose its oldest */
 } portion;
 
 /* An interned stream part or publisher. */
@@ -69,6 +69,7 @@ struct store {
     bool stuck;   /* RocksDB refuses writes until it is opened again */
     bool crowded; /* SLABS_MAX was reached, and that was said */
     uint64_t swept_ns;
+    uint64_t unread_ns; /* when what maxBytes does not keep could not be read; 0: never */
     uint64_t forgotten_by_age, forgotten_by_size;
 };
 
@@ -98,8 +99,8 @@ bool catalog_read(store *s, sb *why);
 /* forget.c -- writer */
 /* What is past its age, at most once a minute unless at_once. */
 void forget_old(store *s, bool at_once);
-/* What is over maxBytes. */
-void forget_surplus(store *s);
+/* What is over maxBytes; when it takes longer than most_ms, the rest of it another time. */
+void forget_surplus(store *s, uint32_t most_ms);
 /* Close what was dropped and is not read any more. */
 void forget_dropped(store *s);
 

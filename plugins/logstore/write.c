@@ -7,6 +7,9 @@
 #include <errno.h>
 #include <sys/statvfs.h>
 
+#define BUSY_MS 100  /* for what is over maxBytes, before a batch is acknowledged */
+#define TEND_MS 1000 /* and while nobody writes */
+
 /* A message of this batch that will be written, to find another with its key. */
 typedef struct fresh {
     size_t key, key_len; /* in the batch's keys */
@@ -429,7 +432,7 @@ static bool run(write_run *w, const broker_msg *const *msgs, broker_outcome *out
         return false;
     }
     written(w);
-    forget_surplus(s);
+    forget_surplus(s, BUSY_MS);
     return true;
 }
 
@@ -485,7 +488,7 @@ void store_tend(store *s)
     bool ok;
 
     forget_old(s, false);
-    forget_surplus(s);
+    forget_surplus(s, TEND_MS);
     forget_dropped(s);
     if (store_is_well(s, NULL))
         return;
