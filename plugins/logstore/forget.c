@@ -159,8 +159,10 @@ void forget_old(store *s, bool at_once)
 
         for (portion *p = sl->portions; p != NULL; p = p->in_slab)
             any |= p->goes = is_old(p, now);
-        if (any && !sl->dropped && !portions_forget(s, sl, "maxAgeMs", &s->forgotten_by_age))
+        if (any && !sl->dropped && !portions_forget(s, sl, "maxAgeMs", &s->forgotten_by_age)) {
+            s->swept_ns = 0; /* again as soon as it can be written to */
             return;
+        }
     }
 }
 

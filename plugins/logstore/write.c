@@ -119,6 +119,7 @@ static slab *slab_new(write_run *w, const char *group, int64_t start_ms, int64_t
     if (err != NULL) {
         sb_printf(&w->why, "cannot make the slab '%s': %s", name, err);
         free(err);
+        s->stuck = true;
         slab_free(sl);
         return NULL;
     }
@@ -370,39 +371,51 @@ int64_t store_disk_free(const store *s)
     return statvfs(s->options.path, &fs) == 0 ? (int64_t)(fs.f_bavail * fs.f_frsize) : -1;
 }
 
-static bool disk_has_room(store *s, sb *why)
+static bool disk_has(store *s, uint64_t bytes, sb *why)
 {
     int64_t found = store_disk_free(s);
-    uint64_t free_bytes = (uint64_t)found;
 
-    if (s->options.min_free_bytes == 0 || found < 0 || free_bytes >= s->options.min_free_bytes)
+    if (found < 0 || (uint64_t)found >= bytes)
         return true;
     sb_printf(why, "the disk is full: %llu MiB free, db.minFreeBytes is %llu MiB",
-              (unsigned long long)(free_bytes >> 20),
+              (unsigned long long)((uint64_t)found >> 20),
               (unsigned long long)(s->options.min_free_bytes >> 20));
     return false;
 }
 
-/* After a failed write RocksDB may refuse all others until it is opened again. */
+/* After a failed write RocksDB may refuse all others until it is opened again. It is before the
+ * disk has room again, as forgetting may be what makes that; but opening writes the memtables out,
+ * and where they do not fit it is better open as it is: it can be read. */
 static bool unstick(store *s, sb *why)
 {
+    uint64_t wanted = 2 * s->options.write_buffer_bytes;
     bool ok;
 
     if (!s->stuck)
         return true;
-    if (atomic_load(&s->cursors) != 0) {
-        sb_puts(why, "the store waits for running queries to end before it is opened again");
+    if (wanted > s->options.min_free_bytes)
+        wanted = s->options.min_free_bytes;
+    if (!disk_has(s, wanted, why))
         return false;
-    }
     pthread_rwlock_wrlock(&s->lock);
     ok = atomic_load(&s->cursors) == 0;
     if (ok) {
         db_close(s);
         ok = db_open(s, why);
+    } else {
+        sb_puts(why, "the store waits for running queries to end before it is opened again");
     }
     pthread_rwlock_unlock(&s->lock);
     s->stuck = !ok;
     return ok;
+}
+
+/* Forgetting writes too, and may have failed. */
+static bool can_write(store *s, sb *why)
+{
+    if (s->stuck)
+        sb_puts(why, "the store refuses writes after one that failed; it is opened again soon");
+    return !s->stuck && disk_has(s, s->options.min_free_bytes, why);
 }
 
 static bool run(write_run *w, const broker_msg *const *msgs, broker_outcome *outcomes, size_t n)
@@ -410,11 +423,11 @@ static bool run(write_run *w, const broker_msg *const *msgs, broker_outcome *out
     store *s = w->s;
     char *err = NULL;
 
-    if (s->db == NULL)
-        s->stuck = true;
+    if (!unstick(s, &w->why))
+        return false;
     forget_old(s, false); /* first: on a full disk this is what makes room */
     forget_dropped(s);
-    if (!disk_has_room(s, &w->why) || !unstick(s, &w->why))
+    if (!can_write(s, &w->why))
         return false;
     for (size_t i = 0; i < n; i++) {
         outcomes[i] = message_add(w, msgs[i]);
@@ -487,12 +500,13 @@ void store_tend(store *s)
     sb why = SB_INIT;
     bool ok;
 
-    forget_old(s, false);
-    forget_surplus(s, TEND_MS);
-    forget_dropped(s);
-    if (store_is_well(s, NULL))
-        return;
-    ok = disk_has_room(s, &why) && unstick(s, &why);
+    ok = unstick(s, &why);
+    if (ok) {
+        forget_old(s, false);
+        forget_surplus(s, TEND_MS);
+        forget_dropped(s);
+        ok = can_write(s, &why);
+    }
     pthread_rwlock_wrlock(&s->lock);
     sb_clear(&s->sick);
     if (!ok)

@@ -258,6 +258,47 @@ Test(retention, a_full_disk_does_not_keep_it_from_making_room)
     store_close(s);
 }
 
+Test(retention, a_full_disk_and_a_failed_write_do_not_keep_it_from_making_room)
+{
+    char *path = folder_new();
+    const retention keep = {(char[]){"0x19e7*"}, 365 * DAY, 0};
+    store *s = store_at(path, &keep, 1);
+
+    days_put(s, A, 300);
+    store_flush(s);
+    s->rules[0].max_age_ms = 7 * DAY;
+    s->swept_ns = 0;
+    s->options.min_free_bytes = UINT64_MAX;
+    s->stuck = true;
+    cr_assert_eq(put(s, A, clock_wall_ms(), 10), BROKER_FULL);
+    cr_assert_lt(tables_bytes(path), 2 << 20, "%zu bytes are left", (size_t)tables_bytes(path));
+    s->options.min_free_bytes = 0;
+    cr_assert_eq(put(s, A, clock_wall_ms(), 10), BROKER_STORED);
+    store_close(s);
+}
+
+/* Nobody writes to a node that is not well: it is to find out by itself. */
+Test(retention, a_failed_write_of_its_own_is_told_and_tried_again_without_a_message)
+{
+    const retention keep = {(char[]){"0x19e7*"}, 365 * DAY, 0};
+    store *s = store_at(folder_new(), &keep, 1);
+    range all = {.to_ms = INT64_MAX - 1, .to_sequence = INT32_MAX};
+    cursor *c;
+
+    days_put(s, A, 300);
+    s->rules[0].max_age_ms = 7 * DAY;
+    s->swept_ns = 0;
+    s->stuck = true;
+    c = store_range(s, (broker_str){A, strlen(A)}, 0, &all);
+    store_tend(s);
+    cr_assert_not(store_is_well(s, NULL), "a query keeps it from being opened again");
+    cursor_close(c);
+    store_tend(s);
+    cr_assert(store_is_well(s, NULL));
+    cr_assert_gt(store_count(s).forgotten_by_age, 200);
+    store_close(s);
+}
+
 Test(retention, parts_of_one_slab_go_by_their_own_age)
 {
     /* Both are of the group of 16 hours. */
