@@ -129,7 +129,9 @@ static slab *slab_new(write_run *w, const char *group, int64_t start_ms, int64_t
     return sl;
 }
 
-/* One that has its share ends with its newest message, for what is newer than that. */
+/* One that has its share ends with its newest message, for what is newer than that. (Not when it
+ * has only what is older than itself, for want of more slabs: nothing would be left of its time.)
+ */
 static slab *slab_split(write_run *w, slab *full)
 {
     slab *next = slab_new(w, full->group, full->newest_ms + 1, full->end_ms);
@@ -146,7 +148,7 @@ static slab *slab_split(write_run *w, slab *full)
 static bool is_full(const rule *r, const slab *sl, int64_t ms)
 {
     return r->max_bytes != 0 && sl->pending_bytes >= r->max_bytes / SLAB_PARTS &&
-           ms > sl->newest_ms;
+           sl->newest_ms >= sl->start_ms && ms > sl->newest_ms;
 }
 
 /* The slab for a message. NULL: *refused says why it is not kept, or RocksDB failed. */

@@ -589,6 +589,25 @@ Test(slabs, are_no_more_than_their_limit_whatever_comes)
     store_close(s);
 }
 
+/* A slab of the limit's time took what is older than itself, as the nearest. */
+Test(slabs, that_have_only_what_is_older_than_themselves_are_not_split)
+{
+    const retention keep = {(char[]){"0x19e7*"}, 0, 100000};
+    char *path = folder_new();
+    store *s = store_at(path, &keep, 1);
+    int64_t now = clock_wall_ms();
+    slab *sl;
+
+    cr_assert_eq(put(s, A, now - DAY, 20000), BROKER_STORED);
+    sl = s->slabs.items[0];
+    sl->start_ms = now - DAY + 1;
+    cr_assert_eq(put(s, A, sl->start_ms + 1, 1000), BROKER_STORED);
+    store_close(s);
+    s = store_at(path, &keep, 1);
+    cr_assert_eq(has(s, A), 2);
+    store_close(s);
+}
+
 Test(slabs, of_many_ages_are_shared)
 {
     enum { RULES = 1000 };
