@@ -138,12 +138,16 @@ static bool portions_forget(store *s, slab *sl, const char *why, uint64_t *forgo
 
 /* ---- age ---- */
 
+/* By the slab's end, so that it goes at once; but where the part came under another rule, a slab
+ * may be of a time that is much longer than its age. */
 static bool is_old(const portion *p, int64_t now)
 {
-    int64_t max_age = p->part->rule->max_age_ms,
-            end = p->high_ms < p->slab->end_ms ? p->slab->end_ms - 1 : p->high_ms;
+    const rule *r = p->part->rule;
+    int64_t end_ms = p->slab->end_ms - 1;
 
-    return max_age != 0 && end < now - max_age;
+    if (p->high_ms > end_ms || (p->high_ms >= 0 && strcmp(p->slab->group, r->group) != 0))
+        end_ms = p->high_ms;
+    return r->max_age_ms != 0 && end_ms < now - r->max_age_ms;
 }
 
 void forget_old(store *s, bool at_once)

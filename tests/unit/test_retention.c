@@ -374,6 +374,23 @@ Test(retention, a_changed_rule_reaches_what_is_stored)
     }
 }
 
+Test(retention, a_new_age_does_not_wait_for_the_end_of_a_slab_of_thirty_days)
+{
+    const retention hour = {(char[]){"*/a"}, 3600000, 0};
+    char *path = folder_new();
+    store *s = store_at(path, NULL, 0);
+
+    cr_assert_eq(put(s, A, clock_wall_ms() - 7200000, 10), BROKER_STORED);
+    cr_assert_eq(put(s, B, clock_wall_ms() - 7200000, 10), BROKER_STORED);
+    store_close(s);
+    s = store_at(path, &hour, 1);
+    store_tend(s);
+    cr_assert_eq(has(s, A), 0);
+    cr_assert_eq(has(s, B), 1);
+    cr_assert_eq(store_count(s).forgotten_by_age, 1);
+    store_close(s);
+}
+
 Test(retention, a_smaller_size_takes_away_at_the_next_opening)
 {
     const retention more = {(char[]){"0x19e7*"}, 0, 400000}, less = {more.pattern, 0, 100000};
