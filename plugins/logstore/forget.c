@@ -49,21 +49,84 @@ static void batch_of_portion(store *s, const portion *p, rocksdb_writebatch_t *w
     sb_done(&end);
 }
 
-/* The space of a deleted range comes back when it is compacted; RocksDB does that some day. */
-static void compact(store *s, const portion *p)
+/* ---- space ---- */
+
+static int key_order(const sb *x, const sb *y)
+{
+    int order = memcmp(x->data, y->data, x->len < y->len ? x->len : y->len);
+
+    return order != 0 ? order : (x->len > y->len) - (x->len < y->len);
+}
+
+/* A slab that stays has lost a range of keys. Under the lock. */
+static void stale_add(slab *sl, const sb *from, const sb *to)
+{
+    bool first = sl->stale_to.len == 0;
+
+    if (first || key_order(from, &sl->stale_from) < 0) {
+        sb_clear(&sl->stale_from);
+        sb_append(&sl->stale_from, from->data, from->len);
+    }
+    if (first || key_order(to, &sl->stale_to) > 0) {
+        sb_clear(&sl->stale_to);
+        sb_append(&sl->stale_to, to->data, to->len);
+    }
+}
+
+static void stale_add_portion(const portion *p)
 {
     const broker_str none = {NULL, 0};
-    sb key = SB_INIT, end = SB_INIT;
-    char *err = NULL;
+    sb from = SB_INIT, to = SB_INIT;
 
-    key_make(&key, p->part->id, 0, 0, 0, none);
-    key_make(&end, p->part->id + 1, 0, 0, 0, none);
-    rocksdb_suggest_compact_range_cf(s->db, p->slab->cf, key.data, key.len, end.data, end.len,
-                                     &err);
-    free(err);
-    sb_done(&key);
-    sb_done(&end);
+    key_make(&from, p->part->id, 0, 0, 0, none);
+    key_make(&to, p->part->id + 1, 0, 0, 0, none);
+    stale_add(p->slab, &from, &to);
+    sb_done(&from);
+    sb_done(&to);
 }
+
+/* A slab to compact, held as a reader does, or NULL. */
+static slab *stale_take(store *s, sb *from, sb *to)
+{
+    slab *found = NULL;
+
+    pthread_rwlock_wrlock(&s->lock);
+    for (size_t i = 0; s->db != NULL && found == NULL && i < s->slabs.n; i++) {
+        slab *sl = s->slabs.items[i];
+
+        if (sl->dropped || sl->stale_to.len == 0)
+            continue;
+        found = sl;
+        atomic_fetch_add(&sl->users, 1);
+        atomic_fetch_add(&s->cursors, 1);
+        *from = sl->stale_from;
+        *to = sl->stale_to;
+        sl->stale_from = sl->stale_to = (sb)SB_INIT;
+    }
+    pthread_rwlock_unlock(&s->lock);
+    return found;
+}
+
+void store_compact(store *s)
+{
+    sb from = SB_INIT, to = SB_INIT;
+    slab *sl = stale_take(s, &from, &to);
+    rocksdb_compactoptions_t *how;
+
+    if (sl == NULL)
+        return;
+    how = rocksdb_compactoptions_create();
+    rocksdb_compactoptions_set_exclusive_manual_compaction(how, 0);
+    /* It writes out first what lies in memory of the range, the deletion too. */
+    rocksdb_compact_range_cf_opt(s->db, sl->cf, how, from.data, from.len, to.data, to.len);
+    rocksdb_compactoptions_destroy(how);
+    atomic_fetch_sub(&sl->users, 1);
+    atomic_fetch_sub(&s->cursors, 1);
+    sb_done(&from);
+    sb_done(&to);
+}
+
+/* ---- portions ---- */
 
 static void tell(store *s, const counts *gone, size_t n_parts, const rule *r, const char *why)
 {
@@ -121,7 +184,7 @@ static bool portions_forget(store *s, slab *sl, const char *why, uint64_t *forgo
         if (!p->goes)
             continue;
         if (!all)
-            compact(s, p);
+            stale_add_portion(p);
         portion_free(p);
     }
     sl->dropped = all;
@@ -323,11 +386,13 @@ static void cut_apply(cut *c)
     counts left = left_by(c);
 
     if (left.messages == 0) {
+        stale_add_portion(c->p);
         portion_free(c->p);
         return;
     }
     portion_set(c->p, &left);
     c->p->low_ms = left.first_ms;
+    stale_add(c->p->slab, &c->from, &c->to);
 }
 
 /* Cut off the oldest of the marked portions: so many bytes, or fewer. False: it cannot be done. */

@@ -117,6 +117,8 @@ void slab_free(slab *s)
         return;
     if (s->cf != NULL)
         rocksdb_column_family_handle_destroy(s->cf); /* of a dropped one: now the files go */
+    sb_done(&s->stale_from);
+    sb_done(&s->stale_to);
     free(s->group);
     free(s);
 }

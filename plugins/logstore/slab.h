@@ -37,6 +37,7 @@ typedef struct slab {
     struct portion *portions; /* by in_slab */
     bool dropped;             /* RocksDB keeps its files until the handle is destroyed */
     atomic_uint users;        /* cursors over it; goes up under the store's lock */
+    sb stale_from, stale_to;  /* keys forgotten in it since it was compacted; empty: none */
 
     /* the writer's own */
     bool written;                  /* its record is on disk as it is here */

@@ -288,6 +288,10 @@ void store_flush(store *s)
 
     rocksdb_flushoptions_set_wait(fo, 1);
     pthread_rwlock_rdlock(&s->lock);
+    if (s->db != NULL) { /* what is not compacted yet is so when RocksDB does it by itself */
+        rocksdb_disable_manual_compaction(s->db);
+        rocksdb_enable_manual_compaction(s->db);
+    }
     for (size_t i = 0; s->db != NULL && i < s->slabs.n; i++)
         if (!s->slabs.items[i]->dropped)
             flush_one(s, fo, s->slabs.items[i]->cf);

@@ -325,6 +325,47 @@ Test(retention, parts_of_one_slab_go_by_their_own_age)
     store_close(s);
 }
 
+Test(retention, a_part_that_leaves_a_slab_gives_its_disk_space_back)
+{
+    const retention day = {(char[]){"*/a"}, DAY, 0};
+    char *path = folder_new();
+    store *s = store_at(path, NULL, 0);
+    int64_t then = clock_wall_ms() - 2 * DAY;
+
+    for (int i = 0; i < 100; i++)
+        cr_assert_eq(put(s, A, then + i, 40000), BROKER_STORED);
+    cr_assert_eq(put(s, B, then, 1000), BROKER_STORED);
+    store_flush(s);
+    store_close(s);
+    s = store_at(path, &day, 1);
+    cr_assert_gt(tables_bytes(path), 3 << 20);
+    store_tend(s);
+    store_compact(s);
+    cr_assert_lt(tables_bytes(path), 1 << 20, "%zu bytes are left", (size_t)tables_bytes(path));
+    cr_assert_eq(has(s, A), 0);
+    cr_assert_eq(has(s, B), 1);
+    cr_assert_eq(store_cursors(s), 0);
+    store_close(s);
+}
+
+Test(retention, what_is_cut_off_gives_its_disk_space_back)
+{
+    char *path = folder_new();
+    store *s = store_at(path, NULL, 0);
+    int64_t then = clock_wall_ms() - 2 * DAY;
+
+    for (int i = 0; i < 100; i++)
+        cr_assert_eq(put(s, A, then + i, 40000), BROKER_STORED);
+    store_flush(s);
+    s->rules[0].max_bytes = 1 << 20;
+    cr_assert_gt(tables_bytes(path), 3 << 20);
+    store_tend(s);
+    store_compact(s);
+    cr_assert_lt(tables_bytes(path), 3 << 19, "%zu bytes are left", (size_t)tables_bytes(path));
+    cr_assert_geq(has(s, A), 20);
+    store_close(s);
+}
+
 /* ---- changed rules ---- */
 
 typedef struct change {
