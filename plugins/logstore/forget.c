@@ -217,8 +217,10 @@ void forget_old(store *s, bool at_once)
 {
     int64_t now = clock_wall_ms();
 
-    if (s->db == NULL || s->stuck || (!at_once && clock_mono_ns() < s->swept_ns + SWEEP_NS))
+    if (s->db == NULL || s->stuck ||
+        (!at_once && !s->fresh && clock_mono_ns() < s->swept_ns + SWEEP_NS))
         return;
+    s->fresh = false;
     s->swept_ns = clock_mono_ns();
     for (size_t i = 0; i < s->slabs.n; i++) {
         slab *sl = s->slabs.items[i];
@@ -227,7 +229,7 @@ void forget_old(store *s, bool at_once)
         for (portion *p = sl->portions; p != NULL; p = p->in_slab)
             any |= p->goes = is_old(p, now);
         if (any && !sl->dropped && !portions_forget(s, sl, "maxAgeMs", &s->forgotten_by_age)) {
-            s->swept_ns = 0; /* again as soon as it can be written to */
+            s->fresh = true; /* again as soon as it can be written to */
             return;
         }
     }

@@ -243,12 +243,9 @@ store *store_open(const store_options *o, sb *why)
     rocksdb_writeoptions_set_sync(s->sync, 1);
 #endif
     s->reads = rocksdb_readoptions_create();
-    if (db_open(s, why)) {
-        forget_old(s, true); /* the rules may be new */
-        forget_surplus(s, 100);
-        forget_dropped(s);
+    s->fresh = true;
+    if (db_open(s, why))
         return s;
-    }
     store_close(s);
     return NULL;
 }

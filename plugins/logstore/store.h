@@ -31,7 +31,7 @@ typedef struct store_options {
     void *say_arg;
 } store_options;
 
-/* NULL: a sentence in *why. */
+/* NULL: a sentence in *why. It forgets nothing yet. */
 store *store_open(const store_options *options, sb *why);
 void store_close(store *s); /* no cursor may be open */
 /* Write memtables out, so that closing and opening are quick. */

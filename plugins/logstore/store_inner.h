@@ -68,6 +68,7 @@ struct store {
     sb reason;
     bool stuck;   /* RocksDB refuses writes until it is opened again */
     bool crowded; /* SLABS_MAX was reached, and that was said */
+    bool fresh;   /* opened, maybe under new rules, and nothing forgotten since */
     uint64_t swept_ns;
     uint64_t unread_ns; /* when what maxBytes does not keep could not be read; 0: never */
     uint64_t forgotten_by_age, forgotten_by_size;
@@ -97,7 +98,8 @@ void catalog_close(store *s);
 bool catalog_read(store *s, sb *why);
 
 /* forget.c -- writer */
-/* What is past its age, at most once a minute unless at_once. */
+/* What is past its age, at most once a minute unless at_once. Not while opening: that may be a
+ * build that does not come up, and the one before has other rules. */
 void forget_old(store *s, bool at_once);
 /* What is over maxBytes; when it takes longer than most_ms, the rest of it another time. */
 void forget_surplus(store *s, uint32_t most_ms);

@@ -234,6 +234,7 @@ Test(retention, a_slab_past_its_age_gives_its_disk_space_back_while_the_store_is
     store_close(s);
     cr_assert_gt(tables_bytes(path), 4 << 20);
     s = store_at(path, &week, 1);
+    store_tend(s);
     cr_assert_eq(query(s, A).messages, 6);
     cr_assert_lt(tables_bytes(path), 2 << 20, "%llu bytes are left",
                  (unsigned long long)tables_bytes(path));
@@ -432,7 +433,31 @@ Test(retention, a_new_age_does_not_wait_for_the_end_of_a_slab_of_thirty_days)
     store_close(s);
 }
 
-Test(retention, a_smaller_size_takes_away_at_the_next_opening)
+/* A build that does not come up after all leaves it as it is, to the one with the old rules. */
+Test(retention, opening_alone_forgets_nothing)
+{
+    const retention less[] = {{(char[]){"*/a"}, DAY, 0}, {(char[]){"*/b"}, 0, 100000}};
+    char *path = folder_new();
+    store *s = store_at(path, NULL, 0);
+
+    days_put(s, A, 100);
+    days_put(s, B, 100);
+    store_close(s);
+    s = store_at(path, less, 2);
+    cr_assert_eq(store_count(s).forgotten_by_age + store_count(s).forgotten_by_size, 0);
+    store_close(s);
+    s = store_at(path, NULL, 0);
+    cr_assert_eq(has(s, A), 100);
+    cr_assert_eq(has(s, B), 100);
+    store_close(s);
+    s = store_at(path, less, 2);
+    store_tend(s);
+    cr_assert_eq(has(s, A), 0);
+    cr_assert_lt(has(s, B), 6);
+    store_close(s);
+}
+
+Test(retention, a_smaller_size_takes_away_after_the_next_opening)
 {
     const retention more = {(char[]){"0x19e7*"}, 0, 400000}, less = {more.pattern, 0, 100000};
     char *path = folder_new();
@@ -443,6 +468,7 @@ Test(retention, a_smaller_size_takes_away_at_the_next_opening)
         cr_assert_eq(put(s, A, start + i, 1000), BROKER_STORED);
     store_close(s);
     s = store_at(path, &less, 1);
+    store_tend(s);
     cr_assert_leq(store_retained(s, 0), 100000);
     cr_assert(has(s, A) > 30 && has(s, A) < 95, "%zu", has(s, A));
     store_close(s);
