@@ -333,6 +333,20 @@ class Store(unittest.TestCase):
         self.assertEqual(node.raw(), messages)
         node.stop()
 
+    def test_an_upload_that_ends_before_its_body_does_not_keep_the_store_from_being_swapped(self):
+        node = Node(config={"swap": {"prepareMs": 5000}}).start()
+        messages = split(generate(20000, content=200))
+        with Client(node) as c:
+            c.begin(node.data_path())
+            c.send(chunk(join(messages) + b"\xff\xff\xff\xff"))  # and the body is not over
+            result = command(node, "swap", "logStore", build("logstore_b"))
+            self.assertEqual(result.returncode, 0, result.stderr)
+            last = c.last()
+            self.assertEqual(last["stored"], len(messages))
+            self.assertIn("longer than 1 MiB", last["error"])
+        self.assertEqual(node.raw(), messages)
+        node.stop()
+
     def test_many_small_requests_see_no_swap(self):
         node = Node().start()
         messages = split(generate(4000))
