@@ -76,14 +76,6 @@ slab *slab_nearest(const slabs *all, const char *group, int64_t ms)
     return best;
 }
 
-int64_t slab_oldest(const slabs *all, const char *group)
-{
-    for (size_t i = 0; i < all->n; i++)
-        if (!all->items[i]->dropped && strcmp(all->items[i]->group, group) == 0)
-            return all->items[i]->start_ms;
-    return 0;
-}
-
 void slab_insert(slabs *all, slab *s)
 {
     size_t at = all->n;

@@ -151,8 +151,22 @@ static bool is_full(const rule *r, const slab *sl, int64_t ms)
            sl->newest_ms >= sl->start_ms && ms > sl->newest_ms;
 }
 
+/* The oldest message under a rule, before this batch. */
+static int64_t oldest_of(store *s, rule *r)
+{
+    if (r->batch == s->batch)
+        return r->oldest_ms;
+    r->batch = s->batch;
+    r->oldest_ms = INT64_MAX;
+    for (size_t i = 0; i < s->slabs.n; i++)
+        for (const portion *p = s->slabs.items[i]->portions; p != NULL; p = p->in_slab)
+            if (p->part->rule == r && p->now.messages != 0 && p->now.first_ms < r->oldest_ms)
+                r->oldest_ms = p->now.first_ms;
+    return r->oldest_ms;
+}
+
 /* The slab for a message. NULL: *refused says why it is not kept, or RocksDB failed. */
-static slab *slab_get(write_run *w, const rule *r, int64_t ms, const char **refused)
+static slab *slab_get(write_run *w, rule *r, int64_t ms, const char **refused)
 {
     store *s = w->s;
     slab *sl = slab_find(&s->slabs, r->group, ms);
@@ -166,7 +180,7 @@ static slab *slab_get(write_run *w, const rule *r, int64_t ms, const char **refu
     }
     /* What would be the next to go does not come in any more. */
     if (r->max_bytes != 0 && r->bytes > r->max_bytes - r->max_bytes / SLAB_PARTS &&
-        ms < slab_oldest(&s->slabs, r->group)) {
+        ms < oldest_of(s, r)) {
         *refused = "older than all that is kept of the stream, and maxBytes of its retention is "
                    "nearly reached";
         return NULL;

@@ -576,6 +576,25 @@ Test(retention, an_open_query_reads_on_what_is_cut_off_meanwhile)
     store_close(s);
 }
 
+Test(retention, a_new_size_takes_late_messages_that_are_not_the_oldest)
+{
+    const retention keep = {(char[]){"0x19e7*"}, 0, 100000};
+    char *path = folder_new();
+    store *s = store_at(path, NULL, 0);
+    int64_t now = clock_wall_ms();
+
+    for (int i = 0; i < 80; i++)
+        cr_assert_eq(put(s, A, now - 200 * DAY + i, 1000), BROKER_STORED);
+    store_close(s);
+    s = store_at(path, &keep, 1);
+    cr_assert_eq(put(s, A, now, 5000), BROKER_STORED);
+    cr_assert_gt(store_retained(s, 0), 87500, "it is nearly full");
+    cr_assert_eq(put(s, A, now - 100 * DAY, 100), BROKER_STORED);
+    cr_assert_eq(put(s, A, now - 300 * DAY, 100), BROKER_REJECTED);
+    cr_assert_eq(has(s, A), 82);
+    store_close(s);
+}
+
 /* ---- reading over slabs that overlap ---- */
 
 Test(retention, the_newest_are_found_over_slabs_that_overlap)
