@@ -268,10 +268,10 @@ class Store(unittest.TestCase):
         messages = split(generate(30000, content=200))
         node.upload(join(messages[:20000]))
         readers = []
-        for form in ("raw", "object", "last"):
+        last = {"last": "/last?count=15000&format=raw", "limited": "/last?count=15000&limit=14000&format=raw"}
+        for form in ("raw", "object", "last", "limited"):
             connection = http.client.HTTPConnection("127.0.0.1", node.port, timeout=60)
-            connection.request("GET", node.data_path() + ("/last?count=15000&format=raw" if form == "last" else
-                                                          "/from?fromTimestamp=0&format=" + form))
+            connection.request("GET", node.data_path() + last.get(form, "/from?fromTimestamp=0&format=" + form))
             answer = connection.getresponse()
             readers.append((form, answer, [answer.read(1000)]))
         body = join(messages[20000:])
@@ -299,6 +299,8 @@ class Store(unittest.TestCase):
                 self.assertGreaterEqual(len(got), 20000)
             elif form == "last":
                 self.assertEqual(split(data), messages[5000:20000])
+            elif form == "limited":
+                self.assertEqual(split(data), messages[5000:19000])
             else:
                 got = split(data)
                 self.assertEqual(got[:20000], messages[:20000])
