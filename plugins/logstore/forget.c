@@ -179,14 +179,10 @@ static bool portions_forget(store *s, slab *sl, const char *why, uint64_t *forgo
     if (!batch_write(s, wb))
         return false;
     pthread_rwlock_wrlock(&s->lock);
-    for (portion *p = sl->portions, *next; p != NULL; p = next) {
-        next = p->in_slab;
-        if (!p->goes)
-            continue;
-        if (!all)
+    for (const portion *p = sl->portions; !all && p != NULL; p = p->in_slab)
+        if (p->goes)
             stale_add_portion(p);
-        portion_free(p);
-    }
+    portions_free(sl);
     sl->dropped = all;
     pthread_rwlock_unlock(&s->lock);
     if (all) {
@@ -387,9 +383,9 @@ static void cut_apply(cut *c)
 {
     counts left = left_by(c);
 
-    if (left.messages == 0) {
+    c->p->goes = left.messages == 0;
+    if (c->p->goes) {
         stale_add_portion(c->p);
-        portion_free(c->p);
         return;
     }
     portion_set(c->p, &left);
@@ -427,10 +423,13 @@ static bool slab_cut(store *s, slab *sl, uint64_t bytes, counts *gone)
     }
     if (ok) {
         pthread_rwlock_wrlock(&s->lock);
+        for (portion *p = sl->portions; p != NULL; p = p->in_slab)
+            p->goes = false;
         for (size_t i = 0; i < n; i++) {
             counts_add(gone, &cuts[i].gone);
             cut_apply(&cuts[i]);
         }
+        portions_free(sl);
         pthread_rwlock_unlock(&s->lock);
     }
     cuts_clear(cuts, n);

@@ -88,7 +88,8 @@ portion *portion_find(const entry *part, const slab *in);
 portion *portion_add(entry *part, slab *in);
 /* Sets what it has, and all sums of it. */
 void portion_set(portion *p, const counts *now);
-void portion_free(portion *p);
+/* Those of a slab that are marked. */
+void portions_free(slab *sl);
 void counts_add(counts *to, const counts *c);
 void catalog_done(store *s);
 /* All portions and slabs are gone, their handles too; the names stay. */
