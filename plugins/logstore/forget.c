@@ -128,12 +128,15 @@ void store_compact(store *s)
 
 /* ---- portions ---- */
 
-static void tell(store *s, const counts *gone, size_t n_parts, const rule *r, const char *why)
+/* r is of one of the parts. */
+static void tell(store *s, const counts *gone, size_t n_parts, const rule *r, bool of_others,
+                 const char *why)
 {
     say(s, BROKER_LOG_INFO,
-        "forgot %" PRIu64 " messages (%" PRIu64 " KiB) of %zu stream parts, as retention of '%s' "
+        "forgot %" PRIu64 " messages (%" PRIu64 " KiB) of %zu stream parts, as retention of '%s'%s "
         "says (%s)",
-        gone->messages, gone->bytes >> 10, n_parts, r->pattern, why);
+        gone->messages, gone->bytes >> 10, n_parts, r->pattern, of_others ? " and of others" : "",
+        why);
 }
 
 /* False: the database did not take it. The batch is gone. */
@@ -158,7 +161,7 @@ static bool portions_forget(store *s, slab *sl, const char *why, uint64_t *forgo
     counts gone = {0};
     size_t n = 0;
     const rule *r = NULL;
-    bool all = true;
+    bool all = true, of_others = false;
     char *err = NULL;
 
     for (const portion *p = sl->portions; p != NULL; p = p->in_slab) {
@@ -167,6 +170,7 @@ static bool portions_forget(store *s, slab *sl, const char *why, uint64_t *forgo
             continue;
         }
         counts_add(&gone, &p->now);
+        of_others |= r != NULL && r != p->part->rule;
         r = p->part->rule;
         n++;
     }
@@ -187,11 +191,16 @@ static bool portions_forget(store *s, slab *sl, const char *why, uint64_t *forgo
     pthread_rwlock_unlock(&s->lock);
     if (all) {
         rocksdb_drop_column_family(s->db, sl->cf, &err);
-        free(err); /* it has no record: the next opening drops it */
+        if (err != NULL) /* it has no record */
+            say(s, BROKER_LOG_WARN,
+                "cannot give back the disk space of a slab that was forgotten (%s); the next start "
+                "does",
+                err);
+        free(err);
     }
     *forgotten += gone.messages;
     if (r != NULL)
-        tell(s, &gone, n, r, why);
+        tell(s, &gone, n, r, of_others, why);
     return true;
 }
 

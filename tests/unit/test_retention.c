@@ -367,6 +367,35 @@ Test(retention, what_is_cut_off_gives_its_disk_space_back)
     store_close(s);
 }
 
+static void remember(void *arg, uint32_t level, const char *line)
+{
+    (void)level;
+    sb_puts(arg, line);
+}
+
+Test(retention, the_log_says_whether_one_entry_or_several_are_why)
+{
+    const retention keep[] = {{(char[]){"*/a"}, 7 * DAY, 0}, {(char[]){"*/b"}, 7 * DAY, 0}};
+    store *s = store_at(folder_new(), keep, 2);
+    sb said = SB_INIT;
+
+    s->options.say = remember;
+    s->options.say_arg = &said;
+    cr_assert_eq(put(s, A, clock_wall_ms() - DAY, 10), BROKER_STORED);
+    cr_assert_eq(put(s, B, clock_wall_ms() - 4 * DAY, 10), BROKER_STORED);
+    s->rules[1].max_age_ms = 2 * DAY; /* as if days had gone by */
+    forget_old(s, true);
+    cr_assert(strstr(said.data, "retention of '*/b' says"), "%s", said.data);
+    sb_clear(&said);
+    cr_assert_eq(put(s, B, clock_wall_ms() - DAY, 10), BROKER_STORED);
+    s->rules[0].max_age_ms = s->rules[1].max_age_ms = 3600000;
+    forget_old(s, true);
+    cr_assert(strstr(said.data, "2 stream parts") && strstr(said.data, "and of others says"), "%s",
+              said.data);
+    sb_done(&said);
+    store_close(s);
+}
+
 /* ---- changed rules ---- */
 
 typedef struct change {
