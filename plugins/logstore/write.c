@@ -21,6 +21,7 @@ typedef struct write_run {
     store *s;
     rocksdb_writebatch_t *wb;
     sb keys;
+    sb part_name, publisher_name; /* of the message that is added */
     fresh *fresh, **slots;
     size_t n_fresh, n_slots;
     entry **names; /* new ones */
@@ -32,38 +33,30 @@ typedef struct write_run {
 
 /* ---- names ---- */
 
-static entry *part_of(write_run *w, const broker_msg *m)
+/* NULL: nothing of it was ever taken; its name is in w->part_name then. */
+static entry *part_find(write_run *w, const broker_msg *m)
 {
-    store *s = w->s;
-    sb name = SB_INIT;
-    entry *e;
-
-    part_key_make(&name, m->stream, m->partition);
-    e = entry_find(s, name.data, name.len); /* only this thread adds */
-    if (e == NULL) {
-        pthread_rwlock_wrlock(&s->lock);
-        e = entry_add(s, name.data, name.len, true, s->next_part);
-        pthread_rwlock_unlock(&s->lock);
-    }
-    sb_done(&name);
-    return e;
+    sb_clear(&w->part_name);
+    part_key_make(&w->part_name, m->stream, m->partition);
+    return entry_find(w->s, w->part_name.data, w->part_name.len); /* only this thread adds */
 }
 
-static entry *publisher_of(write_run *w, const broker_msg *m)
+/* As part_find(). */
+static entry *publisher_find(write_run *w, const broker_msg *m)
 {
-    store *s = w->s;
-    sb name = SB_INIT;
+    sb_clear(&w->publisher_name);
+    sb_putc(&w->publisher_name, 'u');
+    sb_append(&w->publisher_name, m->publisher.ptr, m->publisher.len);
+    return entry_find(w->s, w->publisher_name.data, w->publisher_name.len);
+}
+
+static entry *entry_new(store *s, const sb *name, bool is_part)
+{
     entry *e;
 
-    sb_putc(&name, 'u');
-    sb_append(&name, m->publisher.ptr, m->publisher.len);
-    e = entry_find(s, name.data, name.len);
-    if (e == NULL) {
-        pthread_rwlock_wrlock(&s->lock);
-        e = entry_add(s, name.data, name.len, false, s->next_publisher);
-        pthread_rwlock_unlock(&s->lock);
-    }
-    sb_done(&name);
+    pthread_rwlock_wrlock(&s->lock);
+    e = entry_add(s, name->data, name->len, is_part, is_part ? s->next_part : s->next_publisher);
+    pthread_rwlock_unlock(&s->lock);
     return e;
 }
 
@@ -165,25 +158,24 @@ static int64_t oldest_of(store *s, rule *r)
     return r->oldest_ms;
 }
 
-/* The slab for a message. NULL: *refused says why it is not kept, or RocksDB failed. */
-static slab *slab_get(write_run *w, rule *r, int64_t ms, const char **refused)
+/* What would be the next to go does not come in any more. */
+static bool is_surplus(store *s, rule *r, int64_t ms)
+{
+    return r->max_bytes != 0 && r->bytes > r->max_bytes - r->max_bytes / SLAB_PARTS &&
+           ms < oldest_of(s, r) && slab_find(&s->slabs, r->group, ms) == NULL;
+}
+
+/* The slab for a message. NULL: RocksDB failed. */
+static slab *slab_get(write_run *w, rule *r, int64_t ms)
 {
     store *s = w->s;
     slab *sl = slab_find(&s->slabs, r->group, ms);
     bool room = s->slabs.n < SLABS_MAX;
     int64_t start_ms, end_ms;
 
-    *refused = NULL;
     if (sl != NULL) {
         slab_touch(s, sl);
         return room && is_full(r, sl, ms) ? slab_split(w, sl) : sl;
-    }
-    /* What would be the next to go does not come in any more. */
-    if (r->max_bytes != 0 && r->bytes > r->max_bytes - r->max_bytes / SLAB_PARTS &&
-        ms < oldest_of(s, r)) {
-        *refused = "older than all that is kept of the stream, and maxBytes of its retention is "
-                   "nearly reached";
-        return NULL;
     }
     if (!room) {
         if (!s->crowded)
@@ -288,7 +280,12 @@ static void message_put(write_run *w, slab *sl, const broker_msg *m, size_t key,
 /* What became of one message, or code 0: it is in the batch now. */
 static broker_outcome message_add(write_run *w, const broker_msg *m)
 {
-    entry *part = part_of(w, m), *publisher;
+    static const broker_outcome surplus = {
+        BROKER_REJECTED, 0,
+        "older than all that is kept of the stream, and maxBytes "
+        "of its retention is nearly reached"};
+    entry *part = part_find(w, m), *publisher = publisher_find(w, m);
+    rule *r = part != NULL ? part->rule : rule_of(w->s, m->stream);
     counts one = {1, m->raw.len, m->timestamp_ms, m->timestamp_ms};
     slab *sl = NULL;
     portion *p;
@@ -296,13 +293,18 @@ static broker_outcome message_add(write_run *w, const broker_msg *m)
     broker_bytes raw;
     fresh **same;
     char *bytes;
-    const char *refused;
     broker_outcome out;
     int found;
 
-    if (part->rule->max_age_ms != 0 && m->timestamp_ms < clock_wall_ms() - part->rule->max_age_ms)
+    if (r->max_age_ms != 0 && m->timestamp_ms < clock_wall_ms() - r->max_age_ms)
         return (broker_outcome){BROKER_REJECTED, 0, "older than the stream's retention"};
-    publisher = publisher_of(w, m);
+    /* Here too: ids are for good, and who is refused leaves none behind. */
+    if ((part == NULL || publisher == NULL) && is_surplus(w->s, r, m->timestamp_ms))
+        return surplus;
+    if (part == NULL)
+        part = entry_new(w->s, &w->part_name, true);
+    if (publisher == NULL)
+        publisher = entry_new(w->s, &w->publisher_name, false);
     key_make(&w->keys, part->id, m->timestamp_ms, m->sequence, publisher->id, m->chain);
     len = w->keys.len - key;
     same = fresh_slot(w, w->keys.data + key, len);
@@ -320,12 +322,13 @@ static broker_outcome message_add(write_run *w, const broker_msg *m)
     if (found == -2)
         return (broker_outcome){BROKER_FAILED, 0, NULL};
     if (found == 0) {
-        sl = slab_get(w, part->rule, m->timestamp_ms, &refused);
-        if (sl == NULL) {
+        if (is_surplus(w->s, r, m->timestamp_ms)) {
             w->keys.len = key;
-            return refused != NULL ? (broker_outcome){BROKER_REJECTED, 0, refused}
-                                   : (broker_outcome){BROKER_FAILED, 0, NULL};
+            return surplus;
         }
+        sl = slab_get(w, r, m->timestamp_ms);
+        if (sl == NULL)
+            return (broker_outcome){BROKER_FAILED, 0, NULL};
         p = portion_get(w, part, sl);
         counts_add(&p->pending, &one);
         slab_touch(w->s, sl);
@@ -504,6 +507,8 @@ void store_write(store *s, const broker_msg *const *msgs, broker_outcome *outcom
     pthread_rwlock_unlock(&s->lock);
     rocksdb_writebatch_destroy(w.wb);
     sb_done(&w.keys);
+    sb_done(&w.part_name);
+    sb_done(&w.publisher_name);
     sb_done(&w.why);
     free(w.fresh);
     free(w.slots);

@@ -214,6 +214,23 @@ Test(retention, by_age_refuses_what_is_older)
     store_close(s);
 }
 
+Test(retention, what_is_refused_leaves_no_name_behind)
+{
+    const retention keep[] = {{(char[]){"*/a"}, 3600000, 0}, {(char[]){"*/b*"}, 0, 100000}};
+    store *s = store_at(folder_new(), keep, 2);
+    int64_t now = clock_wall_ms();
+
+    cr_assert_eq(put(s, A, now - 7200000, 10), BROKER_REJECTED);
+    cr_assert_eq(s->next_part, 0);
+    cr_assert_eq(s->next_publisher, 0);
+    for (int i = 0; i < 90; i++)
+        cr_assert_eq(put(s, B, now + i, 1000), BROKER_STORED);
+    cr_assert_gt(store_retained(s, 1), 87500, "it is nearly full");
+    cr_assert_eq(put(s, B "b", now - 60 * DAY, 10), BROKER_REJECTED);
+    cr_assert_eq(s->next_part, 1);
+    store_close(s);
+}
+
 /* A message a day for n days, the last one yesterday. */
 static void days_put(store *s, const char *stream, int n)
 {
