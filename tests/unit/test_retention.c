@@ -413,6 +413,43 @@ Test(retention, the_log_says_whether_one_entry_or_several_are_why)
     store_close(s);
 }
 
+static atomic_bool writes;
+
+static void *compact_on(void *s)
+{
+    while (atomic_load(&writes))
+        store_compact(s);
+    return NULL;
+}
+
+Test(retention, a_slab_may_go_while_its_disk_space_is_given_back)
+{
+    const retention keep[] = {{(char[]){"*/a"}, 7 * DAY, 0}, {(char[]){"*/b"}, 7 * DAY, 0}};
+    store *s = store_at(folder_new(), keep, 2);
+    pthread_t compacting;
+
+    atomic_store(&writes, true);
+    cr_assert_eq(pthread_create(&compacting, NULL, compact_on, s), 0);
+    for (int round = 0; round < 30; round++) {
+        int64_t then = clock_wall_ms() - 2 * DAY;
+
+        for (int i = 0; i < 10; i++) {
+            cr_assert_eq(put(s, A, then + i, 20000), BROKER_STORED);
+            cr_assert_eq(put(s, B, then + i, 20000), BROKER_STORED);
+        }
+        for (int i = 1; i >= 0; i--) { /* first one part of the slab, then all of it */
+            s->rules[i].max_age_ms = DAY;
+            forget_old(s, true);
+            forget_dropped(s);
+        }
+        cr_assert_eq(has(s, A) + has(s, B), 0);
+        s->rules[0].max_age_ms = s->rules[1].max_age_ms = 7 * DAY;
+    }
+    atomic_store(&writes, false);
+    pthread_join(compacting, NULL);
+    store_close(s);
+}
+
 /* ---- changed rules ---- */
 
 typedef struct change {
