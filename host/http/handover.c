@@ -99,7 +99,8 @@ static void intake_save(broker_req *r)
         r->intake.save = NULL;
         if (streams(r))
             answer_go_on(r);
-        conn_run(r->conn);
+        if (r->conn != NULL)
+            conn_run(r->conn);
         return;
     }
     r->has_intake = false;

@@ -259,6 +259,16 @@ static const char *type_of(const logstore *l, broker_req *req, framing f)
     }
 }
 
+/* So many were asked for; fewer if limit= says so, and then there is a next page. */
+static void limit_to_count(answer *a)
+{
+    if (a->limited && a->limit <= a->query.count)
+        return;
+    a->limited = true;
+    a->paged = false;
+    a->limit = a->query.count;
+}
+
 /* The answer to a request; NULL: it has been answered with an error. */
 static answer *answer_new(logstore *l, broker_req *req, bool streams)
 {
@@ -286,11 +296,8 @@ static answer *answer_new(logstore *l, broker_req *req, bool streams)
     a->framing = framing_of(l, req, &q);
     a->limited = a->paged = q.limited;
     a->limit = q.limit;
-    if (q.kind == QUERY_FIRST && (!a->limited || q.count < a->limit)) {
-        a->limited = true;
-        a->paged = false;
-        a->limit = q.count;
-    }
+    if (q.kind == QUERY_FIRST)
+        limit_to_count(a);
 done:
     sb_done(&stream);
     sb_done(&why);
@@ -343,8 +350,7 @@ static broker_rc resume(logstore *l, broker_req *req, broker_bytes saved, bool s
     a->inclusive = p.inclusive;
     if (p.key.len != 0 && a->query.kind == QUERY_LAST) {
         /* No more than were asked for, though others may have come behind them. */
-        a->limited = true;
-        a->limit = a->query.count;
+        limit_to_count(a);
         a->query.range = (range){.to_ms = INT64_MAX - 1, .to_sequence = INT32_MAX};
     }
     TAKE(a->place.data, p.key.data);

@@ -100,27 +100,41 @@ void portion_set(portion *p, const counts *now)
     sum_up(p->part);
 }
 
-void portion_free(portion *p)
+/* It is out of its slab's list. */
+static void portion_free(portion *p)
 {
     static const counts none = {0};
     entry *part = p->part;
-    portion **link = &p->slab->portions;
 
     portion_set(p, &none);
-    while (*link != p)
-        link = &(*link)->in_slab;
-    *link = p->in_slab;
     for (size_t i = 0; i < part->n_portions; i++)
         if (part->portions[i] == p)
             part->portions[i] = part->portions[--part->n_portions];
     free(p);
 }
 
+void portions_free(slab *sl)
+{
+    portion **link = &sl->portions;
+
+    while (*link != NULL) {
+        portion *p = *link;
+
+        if (p->goes) {
+            *link = p->in_slab;
+            portion_free(p);
+        } else {
+            link = &p->in_slab;
+        }
+    }
+}
+
 void catalog_close(store *s)
 {
     for (size_t i = 0; i < s->slabs.n; i++) {
-        while (s->slabs.items[i]->portions != NULL)
-            portion_free(s->slabs.items[i]->portions);
+        for (portion *p = s->slabs.items[i]->portions; p != NULL; p = p->in_slab)
+            p->goes = true;
+        portions_free(s->slabs.items[i]);
         slab_free(s->slabs.items[i]);
     }
     free(s->slabs.items);

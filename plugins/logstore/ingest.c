@@ -35,7 +35,7 @@ struct ingest {
     broker_metric **retained; /* of l->retention[i] with a size; NULL: it has none */
     store_stats told;         /* the writer's */
     broker_timer *timer;
-    bool well, tending;
+    bool well, tending, compacting;
     uint64_t equivocation_ns; /* when the last one was logged; the writer's */
 };
 
@@ -133,12 +133,30 @@ static void tend_done(void *arg)
     state_tell(in);
 }
 
+/* [worker] Not in the writer's lane: messages do not wait for it. */
+static void compact_run(void *arg)
+{
+    ingest *in = arg;
+
+    store_compact(in->l->store);
+}
+
+static void compact_done(void *arg)
+{
+    ingest *in = arg;
+
+    in->compacting = false;
+}
+
 static void on_tend(void *arg)
 {
     ingest *in = arg;
 
     if (!in->tending)
         in->tending = in->l->work->submit(in->l->ctx, 1, tend_run, tend_done, in) == BROKER_OK;
+    if (!in->compacting)
+        in->compacting =
+            in->l->work->submit(in->l->ctx, 3, compact_run, compact_done, in) == BROKER_OK;
 }
 
 static void commit_done(void *arg)
@@ -330,7 +348,7 @@ ingest *ingest_new(logstore *l)
 
 bool ingest_is_idle(const ingest *in)
 {
-    return in->writing == NULL && in->open->n == 0 && !in->tending;
+    return in->writing == NULL && in->open->n == 0 && !in->tending && !in->compacting;
 }
 
 void ingest_free(ingest *in)

@@ -14,6 +14,11 @@ void key_make(sb *out, uint32_t part, int64_t timestamp_ms, int32_t sequence, ui
     sb_append(out, chain.ptr, chain.len);
 }
 
+uint32_t key_part(const uint8_t *key)
+{
+    return get_u32be(key);
+}
+
 int64_t key_timestamp(const uint8_t *key)
 {
     return (int64_t)get_u64be(key + 4);

@@ -40,6 +40,7 @@ typedef struct slab_record {
 
 void key_make(sb *out, uint32_t part, int64_t timestamp_ms, int32_t sequence, uint32_t publisher,
               broker_str chain);
+uint32_t key_part(const uint8_t *key);
 int64_t key_timestamp(const uint8_t *key);
 int32_t key_sequence(const uint8_t *key);
 uint32_t key_publisher(const uint8_t *key);

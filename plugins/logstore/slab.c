@@ -76,14 +76,6 @@ slab *slab_nearest(const slabs *all, const char *group, int64_t ms)
     return best;
 }
 
-int64_t slab_oldest(const slabs *all, const char *group)
-{
-    for (size_t i = 0; i < all->n; i++)
-        if (!all->items[i]->dropped && strcmp(all->items[i]->group, group) == 0)
-            return all->items[i]->start_ms;
-    return 0;
-}
-
 void slab_insert(slabs *all, slab *s)
 {
     size_t at = all->n;
@@ -117,6 +109,8 @@ void slab_free(slab *s)
         return;
     if (s->cf != NULL)
         rocksdb_column_family_handle_destroy(s->cf); /* of a dropped one: now the files go */
+    sb_done(&s->stale_from);
+    sb_done(&s->stale_to);
     free(s->group);
     free(s);
 }

@@ -37,6 +37,7 @@ typedef struct slab {
     struct portion *portions; /* by in_slab */
     bool dropped;             /* RocksDB keeps its files until the handle is destroyed */
     atomic_uint users;        /* cursors over it; goes up under the store's lock */
+    sb stale_from, stale_to;  /* keys forgotten in it since it was compacted; empty: none */
 
     /* the writer's own */
     bool written;                  /* its record is on disk as it is here */
@@ -60,6 +61,10 @@ typedef struct rule {
     char *group;
     int64_t span_ms;
     uint64_t bytes; /* what there is; under the store's lock */
+
+    /* the writer's own */
+    uint64_t batch;    /* that oldest_ms was found in */
+    int64_t oldest_ms; /* message */
 } rule;
 
 /* Fill in group and span from the rest. */
@@ -71,8 +76,6 @@ slab *slab_of_id(const slabs *all, uint32_t id);
 void slab_place(const slabs *all, const rule *r, int64_t ms, int64_t *start_ms, int64_t *end_ms);
 /* The one next to a time, of the group if it has any; NULL: there is none at all. */
 slab *slab_nearest(const slabs *all, const char *group, int64_t ms);
-/* The start of the oldest of a group; 0: there is none. */
-int64_t slab_oldest(const slabs *all, const char *group);
 void slab_insert(slabs *all, slab *s);
 /* Take out a dropped slab that no cursor uses, or NULL; the caller frees it. */
 slab *slab_take_unused(slabs *all);

@@ -243,12 +243,9 @@ store *store_open(const store_options *o, sb *why)
     rocksdb_writeoptions_set_sync(s->sync, 1);
 #endif
     s->reads = rocksdb_readoptions_create();
-    if (db_open(s, why)) {
-        forget_old(s, true); /* the rules may be new */
-        forget_surplus(s);
-        forget_dropped(s);
+    s->fresh = true;
+    if (db_open(s, why))
         return s;
-    }
     store_close(s);
     return NULL;
 }
@@ -288,6 +285,10 @@ void store_flush(store *s)
 
     rocksdb_flushoptions_set_wait(fo, 1);
     pthread_rwlock_rdlock(&s->lock);
+    if (s->db != NULL) { /* what is not compacted yet is so when RocksDB does it by itself */
+        rocksdb_disable_manual_compaction(s->db);
+        rocksdb_enable_manual_compaction(s->db);
+    }
     for (size_t i = 0; s->db != NULL && i < s->slabs.n; i++)
         if (!s->slabs.items[i]->dropped)
             flush_one(s, fo, s->slabs.items[i]->cf);

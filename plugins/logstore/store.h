@@ -31,7 +31,7 @@ typedef struct store_options {
     void *say_arg;
 } store_options;
 
-/* NULL: a sentence in *why. */
+/* NULL: a sentence in *why. It forgets nothing yet. */
 store *store_open(const store_options *options, sb *why);
 void store_close(store *s); /* no cursor may be open */
 /* Write memtables out, so that closing and opening are quick. */
@@ -43,6 +43,10 @@ void store_write(store *s, const broker_msg *const *msgs, broker_outcome *outcom
 /* What a store needs while nobody writes: old slabs dropped, and after a failed write another
  * try, so that a node that is shunned for being degraded gets well again. As store_write(). */
 void store_tend(store *s);
+/* Give back the disk space of what was forgotten in one of the slabs that stay. It takes long where
+ * that is much; store_flush() ends it. One thread at a time, beside all others; counts as a cursor.
+ */
+void store_compact(store *s);
 /* Bytes that the disk has free, or -1. */
 int64_t store_disk_free(const store *s);
 /* For metrics. As store_write(). */

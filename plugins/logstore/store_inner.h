@@ -25,7 +25,7 @@ typedef struct portion {
     /* the writer's own */
     counts pending; /* with what the batch adds */
     uint64_t batch; /* the last it was touched in */
-    bool goes;      /* marked for portions_forget() */
+    bool goes;      /* marked to be forgotten, or to lose its oldest */
 } portion;
 
 /* An interned stream part or publisher. */
@@ -68,7 +68,9 @@ struct store {
     sb reason;
     bool stuck;   /* RocksDB refuses writes until it is opened again */
     bool crowded; /* SLABS_MAX was reached, and that was said */
+    bool fresh;   /* opened, maybe under new rules, and nothing forgotten since */
     uint64_t swept_ns;
+    uint64_t unread_ns; /* when what maxBytes does not keep could not be read; 0: never */
     uint64_t forgotten_by_age, forgotten_by_size;
 };
 
@@ -86,7 +88,8 @@ portion *portion_find(const entry *part, const slab *in);
 portion *portion_add(entry *part, slab *in);
 /* Sets what it has, and all sums of it. */
 void portion_set(portion *p, const counts *now);
-void portion_free(portion *p);
+/* Those of a slab that are marked. */
+void portions_free(slab *sl);
 void counts_add(counts *to, const counts *c);
 void catalog_done(store *s);
 /* All portions and slabs are gone, their handles too; the names stay. */
@@ -96,10 +99,11 @@ void catalog_close(store *s);
 bool catalog_read(store *s, sb *why);
 
 /* forget.c -- writer */
-/* What is past its age, at most once a minute unless at_once. */
+/* What is past its age, at most once a minute unless at_once. Not while opening: that may be a
+ * build that does not come up, and the one before has other rules. */
 void forget_old(store *s, bool at_once);
-/* What is over maxBytes. */
-void forget_surplus(store *s);
+/* What is over maxBytes; when it takes longer than most_ms, the rest of it another time. */
+void forget_surplus(store *s, uint32_t most_ms);
 /* Close what was dropped and is not read any more. */
 void forget_dropped(store *s);
 

@@ -363,7 +363,8 @@ static void on_abort(void *self, broker_req *req)
     step(u);
 }
 
-/* All that has arrived is settled, but for the beginning of a frame. */
+/* All that has arrived is settled, but for the beginning of a frame. One that has ended needs no
+ * other build: its answer goes out, and nothing more of its body is wanted. */
 static broker_rc save(void *self, broker_req *req, broker_writer *out)
 {
     upload *u = self;
@@ -375,7 +376,9 @@ static broker_rc save(void *self, broker_req *req, broker_writer *out)
     broker_rc rc;
 
     (void)req;
-    if (u->waiting != 0 || u->n_frames != 0 || u->stopped || u->ended)
+    if (u->ended)
+        return BROKER_EBUSY;
+    if (u->waiting != 0 || u->n_frames != 0 || u->stopped)
         return BROKER_AGAIN;
     sb_append(&p.rejections, u->rejections.data, u->rejections.len);
     sb_append(&p.partial, u->length, u->have_length);

@@ -7,6 +7,9 @@
 #include <errno.h>
 #include <sys/statvfs.h>
 
+#define BUSY_MS 100  /* for what is over maxBytes, before a batch is acknowledged */
+#define TEND_MS 1000 /* and while nobody writes */
+
 /* A message of this batch that will be written, to find another with its key. */
 typedef struct fresh {
     size_t key, key_len; /* in the batch's keys */
@@ -18,6 +21,7 @@ typedef struct write_run {
     store *s;
     rocksdb_writebatch_t *wb;
     sb keys;
+    sb part_name, publisher_name; /* of the message that is added */
     fresh *fresh, **slots;
     size_t n_fresh, n_slots;
     entry **names; /* new ones */
@@ -29,38 +33,30 @@ typedef struct write_run {
 
 /* ---- names ---- */
 
-static entry *part_of(write_run *w, const broker_msg *m)
+/* NULL: nothing of it was ever taken; its name is in w->part_name then. */
+static entry *part_find(write_run *w, const broker_msg *m)
 {
-    store *s = w->s;
-    sb name = SB_INIT;
-    entry *e;
-
-    part_key_make(&name, m->stream, m->partition);
-    e = entry_find(s, name.data, name.len); /* only this thread adds */
-    if (e == NULL) {
-        pthread_rwlock_wrlock(&s->lock);
-        e = entry_add(s, name.data, name.len, true, s->next_part);
-        pthread_rwlock_unlock(&s->lock);
-    }
-    sb_done(&name);
-    return e;
+    sb_clear(&w->part_name);
+    part_key_make(&w->part_name, m->stream, m->partition);
+    return entry_find(w->s, w->part_name.data, w->part_name.len); /* only this thread adds */
 }
 
-static entry *publisher_of(write_run *w, const broker_msg *m)
+/* As part_find(). */
+static entry *publisher_find(write_run *w, const broker_msg *m)
 {
-    store *s = w->s;
-    sb name = SB_INIT;
+    sb_clear(&w->publisher_name);
+    sb_putc(&w->publisher_name, 'u');
+    sb_append(&w->publisher_name, m->publisher.ptr, m->publisher.len);
+    return entry_find(w->s, w->publisher_name.data, w->publisher_name.len);
+}
+
+static entry *entry_new(store *s, const sb *name, bool is_part)
+{
     entry *e;
 
-    sb_putc(&name, 'u');
-    sb_append(&name, m->publisher.ptr, m->publisher.len);
-    e = entry_find(s, name.data, name.len);
-    if (e == NULL) {
-        pthread_rwlock_wrlock(&s->lock);
-        e = entry_add(s, name.data, name.len, false, s->next_publisher);
-        pthread_rwlock_unlock(&s->lock);
-    }
-    sb_done(&name);
+    pthread_rwlock_wrlock(&s->lock);
+    e = entry_add(s, name->data, name->len, is_part, is_part ? s->next_part : s->next_publisher);
+    pthread_rwlock_unlock(&s->lock);
     return e;
 }
 
@@ -116,6 +112,7 @@ static slab *slab_new(write_run *w, const char *group, int64_t start_ms, int64_t
     if (err != NULL) {
         sb_printf(&w->why, "cannot make the slab '%s': %s", name, err);
         free(err);
+        s->stuck = true;
         slab_free(sl);
         return NULL;
     }
@@ -125,7 +122,9 @@ static slab *slab_new(write_run *w, const char *group, int64_t start_ms, int64_t
     return sl;
 }
 
-/* One that has its share ends with its newest message, for what is newer than that. */
+/* One that has its share ends with its newest message, for what is newer than that. (Not when it
+ * has only what is older than itself, for want of more slabs: nothing would be left of its time.)
+ */
 static slab *slab_split(write_run *w, slab *full)
 {
     slab *next = slab_new(w, full->group, full->newest_ms + 1, full->end_ms);
@@ -142,28 +141,41 @@ static slab *slab_split(write_run *w, slab *full)
 static bool is_full(const rule *r, const slab *sl, int64_t ms)
 {
     return r->max_bytes != 0 && sl->pending_bytes >= r->max_bytes / SLAB_PARTS &&
-           ms > sl->newest_ms;
+           sl->newest_ms >= sl->start_ms && ms > sl->newest_ms;
 }
 
-/* The slab for a message. NULL: *refused says why it is not kept, or RocksDB failed. */
-static slab *slab_get(write_run *w, const rule *r, int64_t ms, const char **refused)
+/* The oldest message under a rule, before this batch. */
+static int64_t oldest_of(store *s, rule *r)
+{
+    if (r->batch == s->batch)
+        return r->oldest_ms;
+    r->batch = s->batch;
+    r->oldest_ms = INT64_MAX;
+    for (size_t i = 0; i < s->slabs.n; i++)
+        for (const portion *p = s->slabs.items[i]->portions; p != NULL; p = p->in_slab)
+            if (p->part->rule == r && p->now.messages != 0 && p->now.first_ms < r->oldest_ms)
+                r->oldest_ms = p->now.first_ms;
+    return r->oldest_ms;
+}
+
+/* What would be the next to go does not come in any more. */
+static bool is_surplus(store *s, rule *r, int64_t ms)
+{
+    return r->max_bytes != 0 && r->bytes > r->max_bytes - r->max_bytes / SLAB_PARTS &&
+           ms < oldest_of(s, r) && slab_find(&s->slabs, r->group, ms) == NULL;
+}
+
+/* The slab for a message. NULL: RocksDB failed. */
+static slab *slab_get(write_run *w, rule *r, int64_t ms)
 {
     store *s = w->s;
     slab *sl = slab_find(&s->slabs, r->group, ms);
     bool room = s->slabs.n < SLABS_MAX;
     int64_t start_ms, end_ms;
 
-    *refused = NULL;
     if (sl != NULL) {
         slab_touch(s, sl);
         return room && is_full(r, sl, ms) ? slab_split(w, sl) : sl;
-    }
-    /* What would be the next to go does not come in any more. */
-    if (r->max_bytes != 0 && r->bytes > r->max_bytes - r->max_bytes / SLAB_PARTS &&
-        ms < slab_oldest(&s->slabs, r->group)) {
-        *refused = "older than all that is kept of the stream, and maxBytes of its retention is "
-                   "nearly reached";
-        return NULL;
     }
     if (!room) {
         if (!s->crowded)
@@ -268,7 +280,12 @@ static void message_put(write_run *w, slab *sl, const broker_msg *m, size_t key,
 /* What became of one message, or code 0: it is in the batch now. */
 static broker_outcome message_add(write_run *w, const broker_msg *m)
 {
-    entry *part = part_of(w, m), *publisher;
+    static const broker_outcome surplus = {
+        BROKER_REJECTED, 0,
+        "older than all that is kept of the stream, and maxBytes "
+        "of its retention is nearly reached"};
+    entry *part = part_find(w, m), *publisher = publisher_find(w, m);
+    rule *r = part != NULL ? part->rule : rule_of(w->s, m->stream);
     counts one = {1, m->raw.len, m->timestamp_ms, m->timestamp_ms};
     slab *sl = NULL;
     portion *p;
@@ -276,13 +293,18 @@ static broker_outcome message_add(write_run *w, const broker_msg *m)
     broker_bytes raw;
     fresh **same;
     char *bytes;
-    const char *refused;
     broker_outcome out;
     int found;
 
-    if (part->rule->max_age_ms != 0 && m->timestamp_ms < clock_wall_ms() - part->rule->max_age_ms)
+    if (r->max_age_ms != 0 && m->timestamp_ms < clock_wall_ms() - r->max_age_ms)
         return (broker_outcome){BROKER_REJECTED, 0, "older than the stream's retention"};
-    publisher = publisher_of(w, m);
+    /* Here too: ids are for good, and who is refused leaves none behind. */
+    if ((part == NULL || publisher == NULL) && is_surplus(w->s, r, m->timestamp_ms))
+        return surplus;
+    if (part == NULL)
+        part = entry_new(w->s, &w->part_name, true);
+    if (publisher == NULL)
+        publisher = entry_new(w->s, &w->publisher_name, false);
     key_make(&w->keys, part->id, m->timestamp_ms, m->sequence, publisher->id, m->chain);
     len = w->keys.len - key;
     same = fresh_slot(w, w->keys.data + key, len);
@@ -300,12 +322,13 @@ static broker_outcome message_add(write_run *w, const broker_msg *m)
     if (found == -2)
         return (broker_outcome){BROKER_FAILED, 0, NULL};
     if (found == 0) {
-        sl = slab_get(w, part->rule, m->timestamp_ms, &refused);
-        if (sl == NULL) {
+        if (is_surplus(w->s, r, m->timestamp_ms)) {
             w->keys.len = key;
-            return refused != NULL ? (broker_outcome){BROKER_REJECTED, 0, refused}
-                                   : (broker_outcome){BROKER_FAILED, 0, NULL};
+            return surplus;
         }
+        sl = slab_get(w, r, m->timestamp_ms);
+        if (sl == NULL)
+            return (broker_outcome){BROKER_FAILED, 0, NULL};
         p = portion_get(w, part, sl);
         counts_add(&p->pending, &one);
         slab_touch(w->s, sl);
@@ -367,39 +390,51 @@ int64_t store_disk_free(const store *s)
     return statvfs(s->options.path, &fs) == 0 ? (int64_t)(fs.f_bavail * fs.f_frsize) : -1;
 }
 
-static bool disk_has_room(store *s, sb *why)
+static bool disk_has(store *s, uint64_t bytes, sb *why)
 {
     int64_t found = store_disk_free(s);
-    uint64_t free_bytes = (uint64_t)found;
 
-    if (s->options.min_free_bytes == 0 || found < 0 || free_bytes >= s->options.min_free_bytes)
+    if (found < 0 || (uint64_t)found >= bytes)
         return true;
     sb_printf(why, "the disk is full: %llu MiB free, db.minFreeBytes is %llu MiB",
-              (unsigned long long)(free_bytes >> 20),
+              (unsigned long long)((uint64_t)found >> 20),
               (unsigned long long)(s->options.min_free_bytes >> 20));
     return false;
 }
 
-/* After a failed write RocksDB may refuse all others until it is opened again. */
+/* After a failed write RocksDB may refuse all others until it is opened again. It is before the
+ * disk has room again, as forgetting may be what makes that; but opening writes the memtables out,
+ * and where they do not fit it is better open as it is: it can be read. */
 static bool unstick(store *s, sb *why)
 {
+    uint64_t wanted = 2 * s->options.write_buffer_bytes;
     bool ok;
 
     if (!s->stuck)
         return true;
-    if (atomic_load(&s->cursors) != 0) {
-        sb_puts(why, "the store waits for running queries to end before it is opened again");
+    if (wanted > s->options.min_free_bytes)
+        wanted = s->options.min_free_bytes;
+    if (!disk_has(s, wanted, why))
         return false;
-    }
     pthread_rwlock_wrlock(&s->lock);
     ok = atomic_load(&s->cursors) == 0;
     if (ok) {
         db_close(s);
         ok = db_open(s, why);
+    } else {
+        sb_puts(why, "the store waits for running queries to end before it is opened again");
     }
     pthread_rwlock_unlock(&s->lock);
     s->stuck = !ok;
     return ok;
+}
+
+/* Forgetting writes too, and may have failed. */
+static bool can_write(store *s, sb *why)
+{
+    if (s->stuck)
+        sb_puts(why, "the store refuses writes after one that failed; it is opened again soon");
+    return !s->stuck && disk_has(s, s->options.min_free_bytes, why);
 }
 
 static bool run(write_run *w, const broker_msg *const *msgs, broker_outcome *outcomes, size_t n)
@@ -407,11 +442,11 @@ static bool run(write_run *w, const broker_msg *const *msgs, broker_outcome *out
     store *s = w->s;
     char *err = NULL;
 
-    if (s->db == NULL)
-        s->stuck = true;
+    if (!unstick(s, &w->why))
+        return false;
     forget_old(s, false); /* first: on a full disk this is what makes room */
     forget_dropped(s);
-    if (!disk_has_room(s, &w->why) || !unstick(s, &w->why))
+    if (!can_write(s, &w->why))
         return false;
     for (size_t i = 0; i < n; i++) {
         outcomes[i] = message_add(w, msgs[i]);
@@ -429,7 +464,7 @@ static bool run(write_run *w, const broker_msg *const *msgs, broker_outcome *out
         return false;
     }
     written(w);
-    forget_surplus(s);
+    forget_surplus(s, BUSY_MS);
     return true;
 }
 
@@ -472,6 +507,8 @@ void store_write(store *s, const broker_msg *const *msgs, broker_outcome *outcom
     pthread_rwlock_unlock(&s->lock);
     rocksdb_writebatch_destroy(w.wb);
     sb_done(&w.keys);
+    sb_done(&w.part_name);
+    sb_done(&w.publisher_name);
     sb_done(&w.why);
     free(w.fresh);
     free(w.slots);
@@ -484,12 +521,13 @@ void store_tend(store *s)
     sb why = SB_INIT;
     bool ok;
 
-    forget_old(s, false);
-    forget_surplus(s);
-    forget_dropped(s);
-    if (store_is_well(s, NULL))
-        return;
-    ok = disk_has_room(s, &why) && unstick(s, &why);
+    ok = unstick(s, &why);
+    if (ok) {
+        forget_old(s, false);
+        forget_surplus(s, TEND_MS);
+        forget_dropped(s);
+        ok = can_write(s, &why);
+    }
     pthread_rwlock_wrlock(&s->lock);
     sb_clear(&s->sick);
     if (!ok)

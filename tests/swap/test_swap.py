@@ -310,10 +310,10 @@ class Store(unittest.TestCase):
         messages = split(generate(30000, content=200))
         node.upload(join(messages[:20000]))
         readers = []
-        for form in ("raw", "object", "last"):
+        last = {"last": "/last?count=15000&format=raw", "limited": "/last?count=15000&limit=14000&format=raw"}
+        for form in ("raw", "object", "last", "limited"):
             connection = http.client.HTTPConnection("127.0.0.1", node.port, timeout=60)
-            connection.request("GET", node.data_path() + ("/last?count=15000&format=raw" if form == "last" else
-                                                          "/from?fromTimestamp=0&format=" + form))
+            connection.request("GET", node.data_path() + last.get(form, "/from?fromTimestamp=0&format=" + form))
             answer = connection.getresponse()
             readers.append((form, answer, [answer.read(1000)]))
         body = join(messages[20000:])
@@ -341,6 +341,8 @@ class Store(unittest.TestCase):
                 self.assertGreaterEqual(len(got), 20000)
             elif form == "last":
                 self.assertEqual(split(data), messages[5000:20000])
+            elif form == "limited":
+                self.assertEqual(split(data), messages[5000:19000])
             else:
                 got = split(data)
                 self.assertEqual(got[:20000], messages[:20000])
@@ -372,6 +374,20 @@ class Store(unittest.TestCase):
             c.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             self.assertEqual(c.answer().status, 200)
         self.assertEqual(sum(line["stored"] for line in lines), len(messages))
+        self.assertEqual(node.raw(), messages)
+        node.stop()
+
+    def test_an_upload_that_ends_before_its_body_does_not_keep_the_store_from_being_swapped(self):
+        node = Node(config={"swap": {"prepareMs": 5000}}).start()
+        messages = split(generate(20000, content=200))
+        with Client(node) as c:
+            c.begin(node.data_path())
+            c.send(chunk(join(messages) + b"\xff\xff\xff\xff"))  # and the body is not over
+            result = command(node, "swap", "logStore", build("logstore_b"))
+            self.assertEqual(result.returncode, 0, result.stderr)
+            last = c.last()
+            self.assertEqual(last["stored"], len(messages))
+            self.assertIn("longer than 1 MiB", last["error"])
         self.assertEqual(node.raw(), messages)
         node.stop()
 
