@@ -432,10 +432,10 @@ typedef struct broker_intake {
     void (*on_abort)(void *self, broker_req *req);
     /* [loop] A swap is near and no more of the body comes: write what the next build's
      * resume_req() needs, free what belongs to the request and forget it. BROKER_AGAIN:
-     * something of it is still in flight; asked again. NULL: the swap waits for the end.
-     * When its answer is streaming already, this saves both: that body is closed next
-     * without save(), and stream() of the next build goes on with it (its head is out; a
-     * reply() then cuts the connection). */
+     * something of it is still in flight; asked again. NULL, or any other code: the swap
+     * waits for the end. When its answer is streaming already, this saves both: that body
+     * is closed next without save(), and stream() of the next build goes on with it (its
+     * head is out; a reply() then cuts the connection). */
     broker_rc (*save)(void *self, broker_req *req, broker_writer *out);
 } broker_intake;
 
