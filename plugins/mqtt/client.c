@@ -56,17 +56,29 @@ static void reading_settle(client *c)
     }
 }
 
-/* What comes after "full" waits for on_drain(): sending on would look like pressing a client that
- * does not read. It is little: acknowledgements of what was received before. */
-static void flush(client *c)
+static void send_out(client *c)
 {
     broker_bytes data = {(const uint8_t *)c->out.data, c->out.len};
 
-    if (c->full || c->closing || c->out.len == 0)
+    if (c->closing || c->out.len == 0)
         return;
     c->full = c->m->net->send(c->conn, data, 0) == BROKER_AGAIN;
     sb_clear(&c->out);
     client_scratch_trim(&c->out);
+}
+
+/* What comes after "full" waits for on_drain(): sending on would look like pressing a client that
+ * does not read. It is little: acknowledgements of what was received before. */
+static void flush(client *c)
+{
+    if (!c->full)
+        send_out(c);
+}
+
+void client_flush_last(mqtt *m)
+{
+    for (client *c = m->clients; c != NULL; c = c->next)
+        send_out(c);
 }
 
 void client_flush_all(mqtt *m)
@@ -141,7 +153,7 @@ void client_close(client *c, mqtt_count why, const char *line)
     mqtt_count_add(c->m, why, 1);
     if (line != NULL)
         say_goodbye(c, line);
-    flush(c);
+    send_out(c);
     c->closing = true;
     detach(c);
     sb_done(&c->in);

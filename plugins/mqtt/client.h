@@ -48,6 +48,8 @@ client *client_adopt(mqtt *m, uint64_t conn_id);
 /* Where packets for the client are appended; they are sent by client_flush_all(). */
 sb *client_out(client *c);
 void client_flush_all(mqtt *m);
+/* All that waits, of clients that do not read too: there is no on_drain() to come. */
+void client_flush_last(mqtt *m);
 /* When it is much already: do not let it grow until the event ends. */
 void client_flush_long(client *c);
 /* Letters of its session, as many as it takes now. */

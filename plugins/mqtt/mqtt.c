@@ -270,7 +270,7 @@ static broker_rc quiesce(void *self, broker_writer *state)
 
     if (m->n_posts != 0 || m->wills != NULL)
         return BROKER_AGAIN; /* until it is known what became of them */
-    client_flush_all(m);
+    client_flush_last(m);
     state_write(m, &blob);
     rc = state->write(state, blob.data, blob.len);
     sb_done(&blob);

@@ -112,6 +112,30 @@ Test(mqtt_session, one_who_does_not_read_loses_qos_0_and_keeps_qos_1)
     cr_assert_eq(fake_value("dropped_total{reason=\"slow\"}"), 1);
 }
 
+/* It does not read, and an acknowledgement waits for it. */
+static broker_conn *slow_with_puback(void)
+{
+    broker_conn *c = connected("a", true, false);
+
+    subscribe(c, TOPIC, 0);
+    publish(c, TOPIC, "{}", 2, 5);
+    c->slow = true;
+    fake_message(TOPIC, 0, "{}");
+    sb_clear(&c->sent);
+    fake_outcome(BROKER_STORED, NULL);
+    sent(c, "");
+    return c;
+}
+
+Test(mqtt_session, one_who_does_not_read_gets_its_acknowledgements_before_it_is_closed)
+{
+    broker_conn *c = slow_with_puback();
+
+    connected("a", true, true);
+    cr_assert(c->asked_to_close, "it is taken over");
+    sent(c, "40020005");
+}
+
 /* ---- wills ---- */
 
 Test(mqtt_session, a_will_is_published_when_the_client_is_lost)
@@ -235,6 +259,20 @@ Test(mqtt_session, one_who_does_not_read_is_not_pressed_by_the_next_build)
     swap();
     fake_tick(1);
     fake_message(TOPIC, 0, "{}"); /* sending would fail */
+    delivered(c, "");
+    fake_drain(c);
+    fake_message(TOPIC, 0, "{}");
+    delivered(c, "0.0:{} ");
+}
+
+Test(mqtt_session, a_swap_loses_no_acknowledgement_of_one_who_does_not_read)
+{
+    broker_conn *c = slow_with_puback();
+
+    swap();
+    sent(c, "40020005");
+    fake_tick(1);
+    fake_message(TOPIC, 0, "{}");
     delivered(c, "");
     fake_drain(c);
     fake_message(TOPIC, 0, "{}");
