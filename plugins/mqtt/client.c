@@ -177,6 +177,7 @@ static void client_free(client *c)
     will_free(c->will);
     topic_done(&c->last_topic);
     sb_done(&c->last_topic_text);
+    sb_done(&c->chain);
     sb_done(&c->in);
     sb_done(&c->out);
     free(c);

@@ -27,8 +27,9 @@ typedef struct client {
     uint64_t opened_ms, heard_ms;
     uint64_t silence_ms; /* that ends it; 0: none does */
     will *will;
-    sb in;  /* a packet that is not whole yet, or what waits */
-    sb out; /* not sent yet */
+    sb chain; /* of what it publishes */
+    sb in;    /* a packet that is not whole yet, or what waits */
+    sb out;   /* not sent yet */
     topic last_topic;
     sb last_topic_text;
     bool dirty;   /* in the list of those that have something to send */

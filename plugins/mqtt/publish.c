@@ -3,7 +3,7 @@
 
 #include "payload/payload.h"
 
-#define CHAIN_MAX 256u /* bytes; broker_publication.chain */
+#define DRAWN_LEN 20u
 #define WILLS_MAX 1000u
 
 /* A publication in flight, or its outcome, until what came before it is acknowledged. */
@@ -62,11 +62,28 @@ static bool publication_read(mqtt *m, const topic *t, broker_bytes bytes, broker
     return true;
 }
 
-/* The client id, where it fits. */
-static broker_str chain_of(const parcel *client_id)
+void publish_draw(sb *out)
 {
-    return client_id->len <= CHAIN_MAX ? (broker_str){client_id->bytes, client_id->len}
-                                       : (broker_str){NULL, 0};
+    static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz012345";
+    uint8_t random[DRAWN_LEN];
+
+    random_bytes(random, sizeof random);
+    for (size_t i = 0; i < sizeof random; i++)
+        sb_putc(out, alphabet[random[i] % 32]);
+}
+
+void publish_chain(const parcel *client_id, sb *out)
+{
+    size_t most = CHAIN_MAX - 1 - DRAWN_LEN, len = client_id->len;
+
+    if (len > most) {
+        len = most;
+        while ((client_id->bytes[len] & 0xc0) == 0x80) /* never through a character */
+            len--;
+    }
+    sb_append(out, client_id->bytes, len);
+    sb_putc(out, '~');
+    publish_draw(out);
 }
 
 static const char *publish_error(broker_rc rc)
@@ -262,7 +279,7 @@ static broker_rc publish_post(client *c, const packet_publish *sent, sb *why)
         !publication_read(m, &c->last_topic, sent->payload, &what, &key, why))
         goto done;
     p = post_new(c, sent);
-    what.chain = chain_of(c->session->client_id);
+    what.chain = (broker_str){c->chain.data, c->chain.len};
     what.done = on_published;
     what.arg = p;
     rc = m->bus->publish(m->ctx, &what);
@@ -306,7 +323,7 @@ static broker_rc will_post(mqtt *m, const will *w, sb *why)
 {
     broker_publication what = {.flags = 0};
     topic t = TOPIC_INIT;
-    sb key = SB_INIT;
+    sb key = SB_INIT, chain = SB_INIT;
     post *p;
     broker_rc rc = BROKER_EINVAL;
 
@@ -316,7 +333,9 @@ static broker_rc will_post(mqtt *m, const will *w, sb *why)
         goto done;
     p = must_alloc(sizeof *p);
     p->m = m;
-    what.chain = chain_of(w->client_id);
+    /* Its own: its timestamp is older than what the connection published after it. */
+    publish_chain(w->client_id, &chain);
+    what.chain = (broker_str){chain.data, chain.len};
     what.done = on_published;
     what.arg = p;
     rc = m->bus->publish(m->ctx, &what);
@@ -331,6 +350,7 @@ static broker_rc will_post(mqtt *m, const will *w, sb *why)
 done:
     topic_done(&t);
     sb_done(&key);
+    sb_done(&chain);
     return rc;
 }
 

@@ -79,7 +79,7 @@ Test(mqtt, a_client_without_an_id_gets_one_or_is_refused)
     send_connect(c, (bytes_connect_options){.id = ""});
     sent(c, "20020000");
     publish(c, TOPIC, "{}", 0, 0);
-    cr_assert_eq(fake.posts[0].chain.len, 20);
+    cr_assert_eq(fake.posts[0].chain.len, 20 + 21);
     fake_outcome(BROKER_NO_STORE, NULL);
 }
 
@@ -155,6 +155,47 @@ Test(mqtt, a_message_is_published_as_it_came_under_the_client_id)
     cr_assert_eq(fake.posts[0].partition, BROKER_ALL_PARTITIONS);
     fake_outcome(BROKER_NO_STORE, NULL);
     sent(c, "");
+}
+
+static bool same_chain(size_t i, size_t j)
+{
+    return strcmp(fake.posts[i].chain.data, fake.posts[j].chain.data) == 0;
+}
+
+/* The bus takes no message that is older than the last one of its chain. */
+Test(mqtt, each_connection_has_a_chain_that_crosses_a_swap_and_its_will_another)
+{
+    broker_conn *c = with_will(TOPIC, "{}");
+
+    publish(c, TOPIC, "{}", 0, 0);
+    fake_outcome(BROKER_STORED, NULL);
+    swap();
+    publish(c, TOPIC, "{}", 0, 0);
+    cr_assert(same_chain(0, 1), "a swap changed it");
+    fake_end(c);
+    cr_assert(post_is(2, TOPIC, "{}", "w"));
+    cr_assert_not(same_chain(1, 2), "the will is older than what came after CONNECT");
+    c = with_will(TOPIC, "{}");
+    publish(c, TOPIC, "{}", 0, 0);
+    cr_assert_not(same_chain(1, 3), "what it sends again may be older than the last one");
+    while (fake.n_over < fake.n_posts)
+        fake_outcome(BROKER_STORED, NULL);
+}
+
+Test(mqtt, a_chain_takes_as_much_of_a_long_client_id_as_fits)
+{
+    sb id = SB_INIT;
+    broker_conn *c;
+
+    for (int i = 0; i < 233; i++)
+        sb_putc(&id, 'a');
+    sb_puts(&id, "\xe2\x82\xac\xe2\x82\xac");
+    c = connected(id.data, false, false);
+    publish(c, TOPIC, "{}", 0, 0);
+    fake_outcome(BROKER_STORED, NULL);
+    cr_assert_eq(fake.posts[0].chain.len, 233 + 21,
+                 "cut before a character of which it had a part");
+    sb_done(&id);
 }
 
 Test(mqtt, the_partition_is_chosen_by_the_topic)
