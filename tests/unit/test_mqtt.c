@@ -248,6 +248,31 @@ Test(mqtt_packet, reserved_bits_and_left_over_bytes_are_refused)
     }
 }
 
+Test(mqtt_packet, a_packet_of_more_than_1024_topics_is_refused)
+{
+    static const uint8_t types[] = {PACKET_SUBSCRIBE, PACKET_UNSUBSCRIBE};
+
+    for (size_t i = 0; i < COUNT_OF(types); i++) {
+        sb body = SB_INIT;
+        packet p = {types[i], 2, view_of(NULL, 0)};
+        view filters;
+        uint16_t id;
+
+        sb_append(&body, "\0\1", 2);
+        for (int n = 0; n < 1025; n++) {
+            const char *why;
+
+            p.body = view_of(body.data, body.len);
+            why = packet_read_filters(&p, &id, &filters);
+            cr_assert((why == NULL) == (n != 0), "%d topics: %s", n, why);
+            sb_append(&body, "\0\1a\0", types[i] == PACKET_SUBSCRIBE ? 4 : 3);
+        }
+        p.body = view_of(body.data, body.len);
+        cr_assert_not_null(packet_read_filters(&p, &id, &filters), "1025 topics");
+        sb_done(&body);
+    }
+}
+
 /* ---- topics ---- */
 
 static void topic_is(const char *text, const char *domain, const char *stream, topic_choice choice,
