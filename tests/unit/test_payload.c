@@ -194,6 +194,22 @@ Test(payload, binary_goes_out_as_an_object_with_index_keys)
     writes(&m, false, PAYLOAD_WRITTEN, "{}");
 }
 
+Test(payload, each_byte_of_a_long_binary_stands_under_its_index)
+{
+    static char content[1002];
+    broker_msg m = message("", BROKER_CONTENT_BINARY);
+    sb expected = SB_INIT;
+
+    for (size_t i = 0; i < sizeof content; i++) {
+        content[i] = (char)(i * 7);
+        sb_printf(&expected, "%c\"%zu\":%u", i == 0 ? '{' : ',', i, (uint8_t)content[i]);
+    }
+    sb_putc(&expected, '}');
+    m.content = (broker_bytes){(const uint8_t *)content, sizeof content};
+    writes(&m, false, PAYLOAD_WRITTEN, expected.data);
+    sb_done(&expected);
+}
+
 Test(payload, what_clients_cannot_read_stays_inside)
 {
     static const char *const bad[] = {"[1]", "1", "null", "\"x\"", "", "{", "{\"a\":1}}"};
