@@ -6,7 +6,9 @@
 #include "part.h"
 #include "publish.h"
 
-#define OUT_CHUNK 65536u /* sent before the event ends */
+#define OUT_CHUNK   65536u   /* sent before the event ends */
+#define STILL_MS    1000u    /* after prepare() what is on its way may still come */
+#define DEAF_MAX_MS 3600000u /* no swap takes as long */
 
 void will_free(will *w)
 {
@@ -388,6 +390,14 @@ void client_run(client *c)
     reading_settle(c);
 }
 
+/* The host reads the sockets. Some time after prepare() that means that the swap was given up; the
+ * host has no other way to say so. */
+static void hearing(mqtt *m)
+{
+    if (mqtt_now(m) - m->deaf_since_ms > STILL_MS)
+        m->deaf_since_ms = 0;
+}
+
 static void on_data(void *self, broker_conn *conn, broker_buf *buf, broker_bytes data, int32_t text)
 {
     client *c = self;
@@ -398,6 +408,7 @@ static void on_data(void *self, broker_conn *conn, broker_buf *buf, broker_bytes
     (void)text;
     if (c->closing)
         return;
+    hearing(c->m);
     c->heard_ms = mqtt_now(c->m);
     if (c->in.len == 0) {
         take_packets(c, &in);
@@ -464,6 +475,7 @@ broker_rc client_accepted(void *self, broker_conn *conn, broker_str target,
                           broker_peer_calls *calls)
 {
     (void)target;
+    hearing(self);
     *calls = calls_of(client_new(self, conn));
     return BROKER_OK;
 }
@@ -481,8 +493,18 @@ client *client_adopt(mqtt *m, uint64_t conn_id)
     return NULL;
 }
 
+/* While the host holds the sockets for a swap nobody can be heard. */
+static bool is_deaf(const mqtt *m, uint64_t now)
+{
+    return m->deaf_since_ms != 0 && now - m->deaf_since_ms <= DEAF_MAX_MS;
+}
+
 static void check_times(client *c, uint64_t now)
 {
+    if (is_deaf(c->m, now)) {
+        c->opened_ms = c->heard_ms = now;
+        return;
+    }
     if (c->session == NULL) {
         if (now - c->opened_ms > CONNECT_WAIT_MS)
             client_close(c, COUNT_NO_CONNECT, "no CONNECT came within 10 seconds");

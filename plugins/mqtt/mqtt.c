@@ -197,6 +197,7 @@ static void forget(mqtt *m)
     }
     m->n_wills = 0;
     m->room_asked = false;
+    m->deaf_since_ms = 0;
     client_forget_all(m);
     session_table_done(&m->sessions);
 }
@@ -262,6 +263,15 @@ static broker_rc start(void *self, broker_bytes state)
     return rc;
 }
 
+/* From here on the host may stop reading the sockets. */
+static broker_rc prepare(void *self)
+{
+    mqtt *m = self;
+
+    m->deaf_since_ms = mqtt_now(m);
+    return BROKER_OK;
+}
+
 static broker_rc quiesce(void *self, broker_writer *state)
 {
     mqtt *m = self;
@@ -281,5 +291,5 @@ static broker_rc quiesce(void *self, broker_writer *state)
     return BROKER_OK;
 }
 
-BROKER_PLUGIN("mqtt", LOGSTORE_VERSION, BROKER_PLUGIN_HOTSWAP, mqtt_schema, create, start, NULL,
+BROKER_PLUGIN("mqtt", LOGSTORE_VERSION, BROKER_PLUGIN_HOTSWAP, mqtt_schema, create, start, prepare,
               quiesce, destroy);

@@ -279,6 +279,43 @@ Test(mqtt_session, a_swap_loses_no_acknowledgement_of_one_who_does_not_read)
     delivered(c, "0.0:{} ");
 }
 
+Test(mqtt_session, nobody_is_late_while_the_host_holds_the_sockets_for_a_swap)
+{
+    broker_conn *c = with_will(TOPIC, "{}"), *n = fake_open();
+
+    publish(c, TOPIC, "{}", 0, 0);
+    fake_tick(9000);
+    cr_assert_eq(broker_plugin.prepare(fake.plugin), BROKER_OK);
+    cr_assert_eq(fake_quiesce(), BROKER_AGAIN, "an outcome is awaited");
+    for (int i = 0; i < 60; i++)
+        fake_tick(500);
+    cr_assert_not(c->asked_to_close);
+    cr_assert_not(n->asked_to_close);
+    fake_outcome(BROKER_STORED, NULL);
+    swap();
+    fake_tick(9000);
+    cr_assert_not(n->asked_to_close);
+    fake_tick(6500);
+    cr_assert(c->asked_to_close && n->asked_to_close, "times count in the next build");
+    fake_outcome(BROKER_STORED, NULL);
+}
+
+Test(mqtt_session, times_count_again_when_a_swap_is_given_up)
+{
+    broker_conn *c = with_will(TOPIC, "{}"), *d = connected("d", false, false);
+
+    cr_assert_eq(broker_plugin.prepare(fake.plugin), BROKER_OK);
+    fake_bytes(d, "\xc0\0", 2); /* it was on its way */
+    fake_tick(30000);
+    cr_assert_not(c->asked_to_close);
+    fake_bytes(d, "\xc0\0", 2);
+    fake_tick(14000);
+    cr_assert_not(c->asked_to_close);
+    fake_tick(1500);
+    cr_assert(c->asked_to_close);
+    fake_outcome(BROKER_STORED, NULL);
+}
+
 Test(mqtt_session, a_swap_that_fails_goes_on_with_its_own_state)
 {
     broker_conn *a = connected("a", false, false);
