@@ -65,6 +65,7 @@ static void send_out(client *c)
     if (c->closing || c->out.len == 0)
         return;
     c->full = c->m->net->send(c->conn, data, 0) == BROKER_AGAIN;
+    c->queued = c->m->net->queued(c->conn);
     sb_clear(&c->out);
     client_scratch_trim(&c->out);
 }
@@ -486,7 +487,8 @@ client *client_adopt(mqtt *m, uint64_t conn_id)
     broker_peer_calls calls = calls_of(c);
 
     if (m->net->adopt(m->ctx, conn_id, &calls, &c->conn) == BROKER_OK) {
-        c->full = m->net->queued(c->conn) >= HIGH_WATER;
+        c->queued = m->net->queued(c->conn);
+        c->full = c->queued >= HIGH_WATER;
         return c;
     }
     client_free(c);
@@ -497,6 +499,15 @@ client *client_adopt(mqtt *m, uint64_t conn_id)
 static bool is_deaf(const mqtt *m, uint64_t now)
 {
     return m->deaf_since_ms != 0 && now - m->deaf_since_ms <= DEAF_MAX_MS;
+}
+
+/* Its socket rests, so that it reads is the only sign of life it can give. */
+static bool takes_some(client *c)
+{
+    size_t before = c->queued;
+
+    c->queued = c->m->net->queued(c->conn);
+    return c->queued < before;
 }
 
 static void check_times(client *c, uint64_t now)
@@ -512,6 +523,8 @@ static void check_times(client *c, uint64_t now)
     }
     if (c->paused && !c->full)
         return; /* it is us who do not listen */
+    if (c->full && takes_some(c))
+        c->heard_ms = now;
     if (c->silence_ms != 0 && now - c->heard_ms > c->silence_ms)
         client_close(c, COUNT_SILENT, "nothing was heard for one and a half times its keep alive");
 }

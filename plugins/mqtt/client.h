@@ -26,6 +26,7 @@ typedef struct client {
     uint64_t number;  /* of the connection; never the same twice */
     uint64_t opened_ms, heard_ms;
     uint64_t silence_ms; /* that ends it; 0: none does */
+    size_t queued;       /* with the host, at the last look */
     will *will;
     sb chain; /* of what it publishes */
     sb in;    /* a packet that is not whole yet, or what waits */

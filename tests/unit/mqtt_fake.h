@@ -21,6 +21,7 @@ struct broker_conn {
     broker_peer_calls calls;
     sb sent;
     bool open, asked_to_close, paused, slow, told;
+    size_t taken; /* of what is queued, while it is told */
     uint64_t id;
 };
 
@@ -265,7 +266,7 @@ static void fake_resume(broker_conn *conn)
 
 static size_t fake_queued(broker_conn *conn)
 {
-    return conn->told ? 1u << 20 : 0;
+    return conn->told ? (1u << 20) - conn->taken : 0;
 }
 
 static broker_str fake_address(broker_conn *conn)
@@ -478,6 +479,7 @@ static inline void fake_end(broker_conn *c)
 static inline void fake_drain(broker_conn *c)
 {
     c->slow = c->told = false;
+    c->taken = 0;
     if (c->open && !c->asked_to_close)
         c->calls.on_drain(c->calls.self, c);
 }

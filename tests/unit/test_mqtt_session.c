@@ -136,6 +136,30 @@ Test(mqtt_session, one_who_does_not_read_gets_its_acknowledgements_before_it_is_
     sent(c, "40020005");
 }
 
+Test(mqtt_session, one_who_reads_slowly_is_alive_and_one_who_does_not_read_is_not)
+{
+    broker_conn *slow = with_will(TOPIC, "{}"), *stuck = fake_open();
+
+    send_connect(stuck, (bytes_connect_options){.id = "s", .keep_alive_s = 10});
+    sb_clear(&slow->sent);
+    sb_clear(&stuck->sent);
+    subscribe(slow, TOPIC, 0);
+    subscribe(stuck, TOPIC, 0);
+    slow->slow = stuck->slow = true;
+    fake_message(TOPIC, 0, "{}");
+    cr_assert(slow->paused && stuck->paused);
+    for (int i = 0; i < 4; i++) {
+        slow->taken += 1000;
+        fake_tick(10000);
+    }
+    cr_assert_not(slow->asked_to_close);
+    cr_assert(stuck->asked_to_close);
+    cr_assert_eq(fake.n_posts, 0);
+    fake_tick(16000);
+    cr_assert(slow->asked_to_close, "it has stopped reading");
+    fake_outcome(BROKER_STORED, NULL);
+}
+
 /* ---- wills ---- */
 
 Test(mqtt_session, a_will_is_published_when_the_client_is_lost)
