@@ -467,6 +467,33 @@ Test(mqtt_letters, one_that_is_larger_than_the_queue_is_not_kept)
     letters_done(&l);
 }
 
+Test(mqtt_letters, without_acknowledgement_are_bounded_in_bytes_too)
+{
+    static const letters_limits few_bytes = {.window = 3, .queued = 3, .bytes = 10};
+    parcel *topic = parcel_new("t", 1), *payload = parcel_new("0123456789", 10);
+    letter next = {.topic = topic, .payload = payload, .id = 7};
+    letters l;
+
+    letters_init(&l, &few_bytes);
+    put(&l, "0123456");
+    put(&l, "012");
+    sends(&l, 1000, "1:0123456 2:012 ");
+    put(&l, "x");
+    sends(&l, 1000, "");
+    cr_assert_not(letters_restore(&l, &next), "into a full window");
+    cr_assert(letters_acked(&l, 2));
+    sends(&l, 1000, "3:x ");
+    cr_assert(letters_acked(&l, 1) && letters_acked(&l, 3));
+    put(&l, "0123456789");
+    sends(&l, 1000, "4:0123456789 ");
+    put(&l, "x");
+    next.id = 0;
+    cr_assert_not(letters_restore(&l, &next), "into a full queue");
+    letters_done(&l);
+    parcel_release(topic);
+    parcel_release(payload);
+}
+
 Test(mqtt_letters, packet_ids_turn_round_without_0_and_those_in_use)
 {
     letters l;
