@@ -73,7 +73,8 @@ static broker_rc counters_make(mqtt *m)
         [COUNT_WILLS] = {"wills_total", NULL, "Wills published"},
         [COUNT_WILLS_LOST] = {"wills_lost_total", NULL, "Wills that could not be published"},
         [COUNT_SESSIONS_DROPPED] = {"sessions_dropped_total", NULL,
-                                    "Sessions that expired, or made room for others"},
+                                    "Sessions that expired, made room for others, or whose API "
+                                    "key went"},
     };
     broker_rc rc = BROKER_OK;
 

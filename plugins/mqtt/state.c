@@ -240,6 +240,18 @@ static bool key_holds(const mqtt *m, broker_str key)
     return m->access->required(m->ctx) == 0 || m->access->check(m->ctx, key) == BROKER_OK;
 }
 
+/* Its key went from the configuration: the session ends here, and nobody publishes its will. */
+static void key_lost(mqtt *m, broker_str id, const unpacked_map *from)
+{
+    bool had_will = take_bytes(from, "will-topic").len != 0;
+
+    mqtt_count_add(m, COUNT_SESSIONS_DROPPED, 1);
+    if (had_will)
+        mqtt_count_add(m, COUNT_WILLS_LOST, 1);
+    mqtt_say(m, SAY_CLIENT, "the session of client '%s' ends%s: its API key is no longer valid",
+             mqtt_show(id).text, had_will ? ", and its will is not published" : "");
+}
+
 /* NULL: its key is no longer valid, or there is one with its id. */
 static session *take_session(mqtt *m, const parcels *all, const unpacked_map *from)
 {
@@ -247,9 +259,12 @@ static session *take_session(mqtt *m, const parcels *all, const unpacked_map *fr
                received = take_bytes(from, "received");
     session *s;
 
-    if (id.len == 0 || id.len > CLIENT_ID_MAX || !key_holds(m, key) ||
-        session_find(&m->sessions, id) != NULL)
+    if (id.len == 0 || id.len > CLIENT_ID_MAX || session_find(&m->sessions, id) != NULL)
         return NULL;
+    if (!key_holds(m, key)) {
+        key_lost(m, id, from);
+        return NULL;
+    }
     s = session_add(&m->sessions, id, unpack_bool(from, "clean", false));
     sb_append(&s->key, key.ptr, key.len);
     s->letters.last_id = (uint16_t)unpack_uint(from, "last-id", 0);

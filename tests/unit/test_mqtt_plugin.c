@@ -615,6 +615,27 @@ Test(mqtt, a_session_without_a_valid_key_gets_nothing_any_more)
     cr_assert_eq(fake_value("sessions{}"), 0);
 }
 
+Test(mqtt, sessions_that_end_with_their_key_are_counted_and_named)
+{
+    bytes_connect_options o = {
+        .id = "lamp", .user = "", .password = "old", .will_topic = TOPIC, .will_payload = "{}"};
+    broker_conn *away;
+
+    fake.key = "old";
+    send_connect(fake_open(), o);
+    away = fake_open();
+    send_connect(
+        away, (bytes_connect_options){.id = "away", .user = "", .password = "old", .keep = true});
+    fake_end(away);
+    fake.key = "new";
+    swap();
+    cr_assert_eq(fake_value("sessions_dropped_total{}"), 2);
+    cr_assert_eq(fake_value("wills_lost_total{}"), 1);
+    cr_assert_eq(fake.n_posts, 0);
+    cr_assert_not_null(strstr(fake.log.data, "'lamp' ends, and its will is not published"));
+    cr_assert_not_null(strstr(fake.log.data, "'away' ends: its API key"));
+}
+
 /* mosquitto 2.0.16, 2.0.23: a damaged state. */
 Test(mqtt, a_state_cut_anywhere_is_refused)
 {
