@@ -10,12 +10,28 @@
 typedef struct post {
     struct post *next; /* of the session */
     mqtt *m;
+    parcel *client_id;
     session *session;    /* NULL: a will, or nobody waits any more */
     uint64_t connection; /* that is to be answered                 */
     uint16_t id;
     uint8_t qos;
-    bool over, good;
+    bool will, over, good;
 } post;
+
+static post *post_make(mqtt *m, parcel *client_id)
+{
+    post *p = must_alloc(sizeof *p);
+
+    p->m = m;
+    p->client_id = parcel_retain(client_id);
+    return p;
+}
+
+static void post_free(post *p)
+{
+    parcel_release(p->client_id);
+    free(p);
+}
 
 /* ---- topics and payloads ---- */
 
@@ -135,7 +151,7 @@ static void posts_flush(session *s)
         if (s->posts == NULL)
             s->posts_end = &s->posts;
         s->n_posts--;
-        free(p);
+        post_free(p);
         if (c == NULL || done.qos == 0)
             continue;
         if (done.good) {
@@ -157,10 +173,19 @@ static void post_append(session *s, post *p)
     s->n_posts++;
 }
 
-static void failure_say(mqtt *m, broker_str client_id, broker_str stream, const char *why)
+static void failure_say(mqtt *m, const char *what, const parcel *client_id, broker_str stream,
+                        const char *why)
 {
-    mqtt_say(m, SAY_PUBLISH, "a message of client '%s' to '%s' is not published: %s",
-             mqtt_show(client_id).text, mqtt_show(stream).text, why);
+    broker_str id = {client_id->bytes, client_id->len};
+
+    mqtt_say(m, SAY_PUBLISH, "%s of client '%s' to '%s' is not published: %s", what,
+             mqtt_show(id).text, mqtt_show(stream).text, why);
+}
+
+static void will_lost(mqtt *m, const will *w, const char *why)
+{
+    mqtt_count_add(m, COUNT_WILLS_LOST, 1);
+    failure_say(m, "the will", w->client_id, (broker_str){w->topic.data, w->topic.len}, why);
 }
 
 static void on_published(void *arg, const broker_msg *msg, const broker_outcome *outcome)
@@ -173,14 +198,14 @@ static void on_published(void *arg, const broker_msg *msg, const broker_outcome 
     p->over = true;
     p->good = outcome_count(m, outcome->code);
     m->n_posts--;
+    if (p->will)
+        mqtt_count_add(m, p->good ? COUNT_WILLS : COUNT_WILLS_LOST, 1);
     if (!p->good)
-        failure_say(m,
-                    s != NULL ? (broker_str){s->client_id->bytes, s->client_id->len}
-                              : (broker_str){NULL, 0},
+        failure_say(m, p->will ? "the will" : "a message", p->client_id,
                     msg != NULL ? msg->stream : (broker_str){NULL, 0},
                     outcome->reason != NULL ? outcome->reason : "the message was refused");
     if (s == NULL) {
-        free(p);
+        post_free(p);
         return;
     }
     if (!p->good && p->qos == 2)
@@ -200,7 +225,7 @@ void publish_leave(session *s)
         s->posts = p->next;
         p->session = NULL;
         if (p->over)
-            free(p);
+            post_free(p);
     }
     s->posts_end = &s->posts;
     s->n_posts = 0;
@@ -210,9 +235,8 @@ void publish_leave(session *s)
 
 static post *post_new(client *c, const packet_publish *sent)
 {
-    post *p = must_alloc(sizeof *p);
+    post *p = post_make(c->m, c->session->client_id);
 
-    p->m = c->m;
     p->session = c->session;
     p->connection = c->number;
     p->id = sent->id;
@@ -234,8 +258,7 @@ static void answer_later(client *c, const packet_publish *sent, bool good)
 static void refuse(client *c, const packet_publish *sent, const char *why)
 {
     mqtt_count_add(c->m, COUNT_REFUSED, 1);
-    failure_say(c->m, (broker_str){c->session->client_id->bytes, c->session->client_id->len},
-                sent->topic, why);
+    failure_say(c->m, "a message", c->session->client_id, sent->topic, why);
     if (sent->qos == 0)
         return;
     c->doomed = true;
@@ -288,7 +311,7 @@ static broker_rc publish_post(client *c, const packet_publish *sent, sb *why)
         m->n_posts++;
         goto done;
     }
-    free(p);
+    post_free(p);
     if (rc != BROKER_AGAIN)
         sb_puts(why, publish_error(rc));
 done:
@@ -331,8 +354,8 @@ static broker_rc will_post(mqtt *m, const will *w, sb *why)
         !publication_read(m, &t, (broker_bytes){(const uint8_t *)w->payload.data, w->payload.len},
                           &what, &key, why))
         goto done;
-    p = must_alloc(sizeof *p);
-    p->m = m;
+    p = post_make(m, w->client_id);
+    p->will = true;
     /* Its own: its timestamp is older than what the connection published after it. */
     publish_chain(w->client_id, &chain);
     what.chain = (broker_str){chain.data, chain.len};
@@ -341,10 +364,9 @@ static broker_rc will_post(mqtt *m, const will *w, sb *why)
     rc = m->bus->publish(m->ctx, &what);
     if (rc == BROKER_OK) {
         m->n_posts++;
-        mqtt_count_add(m, COUNT_WILLS, 1);
         goto done;
     }
-    free(p);
+    post_free(p);
     if (rc != BROKER_AGAIN)
         sb_puts(why, publish_error(rc));
 done:
@@ -359,13 +381,9 @@ static bool will_waits(mqtt *m, const will *w)
 {
     sb why = SB_INIT;
     broker_rc rc = will_post(m, w, &why);
-    bool lost = rc != BROKER_OK && rc != BROKER_AGAIN;
 
-    if (lost) {
-        mqtt_count_add(m, COUNT_WILLS_LOST, 1);
-        failure_say(m, (broker_str){w->client_id->bytes, w->client_id->len},
-                    (broker_str){w->topic.data, w->topic.len}, why.data);
-    }
+    if (rc != BROKER_OK && rc != BROKER_AGAIN)
+        will_lost(m, w, why.data);
     sb_done(&why);
     return rc == BROKER_AGAIN;
 }
@@ -379,7 +397,7 @@ void publish_will(will *w, mqtt *m)
         return;
     }
     if (m->n_wills == WILLS_MAX) {
-        mqtt_count_add(m, COUNT_WILLS_LOST, 1);
+        will_lost(m, w, "the bus is full and 1000 wills wait for room already");
         will_free(w);
         return;
     }

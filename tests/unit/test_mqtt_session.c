@@ -202,6 +202,51 @@ Test(mqtt_session, a_will_waits_while_the_bus_is_full)
     fake_outcome(BROKER_STORED, NULL);
 }
 
+Test(mqtt_session, a_will_counts_by_what_became_of_it)
+{
+    static const int32_t codes[] = {BROKER_STORED, BROKER_NO_STORE, BROKER_REJECTED, BROKER_FAILED};
+
+    for (size_t i = 0; i < COUNT_OF(codes); i++) {
+        fake_end(with_will(TOPIC, "{}"));
+        cr_assert_eq(fake_value("wills_total{}"), i < 2 ? i : 2, "%zu", i);
+        fake_outcome(codes[i], "because");
+    }
+    cr_assert_eq(fake_value("wills_total{}"), 2);
+    cr_assert_eq(fake_value("wills_lost_total{}"), 2);
+    cr_assert_not_null(strstr(fake.log.data, "the will of client 'w'"));
+}
+
+Test(mqtt_session, wills_beyond_those_that_may_wait_are_named)
+{
+    broker_conn *c;
+
+    fake.bus_full = true;
+    sb_clear(&fake.log);
+    for (int i = 0; i <= 1000; i++) {
+        c = with_will(TOPIC, "{}");
+        cr_assert_eq(fake.log.len, 0, "%d", i);
+        fake_end(c);
+        sb_done(&c->sent);
+        fake.n_conns = 0; /* its place is free again */
+    }
+    cr_assert_eq(fake_value("wills_lost_total{}"), 1);
+    cr_assert_not_null(strstr(fake.log.data, "the will of client 'w'"));
+    fake_room();
+    while (fake.n_over < fake.n_posts)
+        fake_outcome(BROKER_STORED, NULL);
+    cr_assert_eq(fake_value("wills_total{}"), 1000);
+}
+
+Test(mqtt_session, a_message_that_fails_after_its_session_is_named_by_its_client)
+{
+    broker_conn *c = connected("lamp", false, false);
+
+    publish(c, TOPIC, "{}", 2, 1);
+    fake_end(c);
+    fake_outcome(BROKER_FAILED, "no disk");
+    cr_assert_not_null(strstr(fake.log.data, "a message of client 'lamp'"));
+}
+
 /* ---- the next build ---- */
 
 Test(mqtt_session, a_swap_waits_for_outcomes)
@@ -412,7 +457,7 @@ Test(mqtt_session, state_of_version_1_is_read)
     free(blob);
     cr_assert_eq(fake_start(), BROKER_OK);
     cr_assert_eq(fake_value("sessions{}"), 3);
-    cr_assert_eq(fake_value("wills_total{}"), 1, "the other connection is not there any more");
+    cr_assert_eq(fake.n_posts, 1, "the other connection is not there any more, and left a will");
     cr_assert_eq(fake.n_subs, 2);
     fake_tick(1);
     delivered(c, "!1.2:{} 1.3:{} ");
