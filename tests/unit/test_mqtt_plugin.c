@@ -396,6 +396,7 @@ Test(mqtt, every_spelling_of_a_stream_part_gets_its_messages)
 {
     broker_conn *a = connected("a", false, false), *b = connected("b", false, false);
 
+    fake.partitions = 2;
     subscribe(a, TOPIC, 0);
     subscribe(b, TOPIC "?partition=0", 0);
     subscribe(b, TOPIC "?partition=1", 0);
@@ -424,6 +425,40 @@ Test(mqtt, a_key_in_the_topic_subscribes_to_its_partition)
     cr_assert_lt(fake.subs[0].partition, 10);
     cr_assert_neq(fake.subs[0].partition, 0);
     fake_outcome(BROKER_NO_STORE, NULL);
+}
+
+Test(mqtt, subscribing_again_follows_a_key_to_its_new_partition)
+{
+    broker_conn *c = connected("a", false, false);
+    uint32_t partition;
+
+    fake.partitions = 0; /* not known yet */
+    subscribe(c, TOPIC "?partitionKey=key-1", 0);
+    fake.partitions = 10;
+    subscribe(c, TOPIC "?partitionKey=key-1", 0);
+    cr_assert_eq(fake.n_subs, 1, "the old part is given up");
+    partition = fake.subs[0].used ? fake.subs[0].partition : fake.subs[1].partition;
+    cr_assert_neq(partition, 0);
+    fake_message(TOPIC, partition, "{\"n\":1}");
+    delivered(c, "0.0:{\"n\":1} ");
+    subscribe(c, TOPIC "?partitionKey=key-1", -1);
+    cr_assert_eq(fake.n_subs, 0);
+}
+
+Test(mqtt, a_partition_the_stream_does_not_have_is_refused)
+{
+    broker_conn *c = connected("a", false, false);
+    sb out = SB_INIT;
+
+    fake.partitions = 3;
+    subscribe(c, TOPIC "?partition=2", 0);
+    bytes_filter(&out, TOPIC "?partition=3", 0, 9);
+    fake_bytes(c, out.data, out.len);
+    sent(c, "9003000980");
+    cr_assert_not_null(strstr(fake.log.data, "has 3 partitions, so there is no partition 3"));
+    fake.partitions = 0;
+    subscribe(c, TOPIC "?partition=3", 0);
+    sb_done(&out);
 }
 
 Test(mqtt, wildcards_and_what_is_no_stream_are_refused_one_by_one)

@@ -451,6 +451,7 @@ Test(mqtt_session, state_of_version_1_is_read)
     broker_conn *c = fake_open();
 
     c->id = 1;
+    fake.partitions = 0;
     cr_assert_eq(fake_quiesce(), BROKER_OK);
     sb_clear(&fake.state);
     sb_append(&fake.state, blob, len);
