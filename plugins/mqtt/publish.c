@@ -2,6 +2,7 @@
 #include "publish.h"
 
 #include "payload/payload.h"
+#include "payload/verdict.h"
 
 #define DRAWN_LEN 20u
 #define WILLS_MAX 1000u
@@ -102,39 +103,19 @@ void publish_chain(const parcel *client_id, sb *out)
     publish_draw(out);
 }
 
-static const char *publish_error(broker_rc rc)
-{
-    switch (rc) {
-    case BROKER_EDENIED:
-        return "this node has no key to sign with; set client.auth.privateKeyFile";
-    case BROKER_EINVAL:
-        return "the content and its envelope are larger than a message may be (1 MiB)";
-    default:
-        return "the message cannot be published now";
-    }
-}
-
 /* ---- outcomes ---- */
 
-static bool outcome_count(mqtt *m, int32_t code)
+static bool outcome_count(mqtt *m, const broker_outcome *outcome)
 {
-    switch (code) {
-    case BROKER_STORED:
-    case BROKER_DUPLICATE:
-    case BROKER_VARIANT: /* what we signed is there, in another encoding */
-        mqtt_count_add(m, COUNT_STORED, 1);
-        return true;
-    case BROKER_NO_STORE:
-        mqtt_count_add(m, COUNT_UNSTORED, 1);
-        return true;
-    case BROKER_FAILED:
-    case BROKER_FULL:
-        mqtt_count_add(m, COUNT_FAILED, 1);
-        return false;
-    default:
-        mqtt_count_add(m, COUNT_REFUSED, 1);
-        return false;
-    }
+    static const mqtt_count counts[] = {
+        [VERDICT_STORED] = COUNT_STORED, [VERDICT_DELIVERED] = COUNT_UNSTORED,
+        [VERDICT_THERE] = COUNT_STORED,  [VERDICT_REFUSED] = COUNT_REFUSED,
+        [VERDICT_FAILED] = COUNT_FAILED,
+    };
+    verdict v = verdict_of(outcome);
+
+    mqtt_count_add(m, counts[v], 1);
+    return verdict_is_good(v);
 }
 
 /* Acknowledge what is over, in order. The session may be gone afterwards. */
@@ -196,14 +177,13 @@ static void on_published(void *arg, const broker_msg *msg, const broker_outcome 
     client *c;
 
     p->over = true;
-    p->good = outcome_count(m, outcome->code);
+    p->good = outcome_count(m, outcome);
     m->n_posts--;
     if (p->will)
         mqtt_count_add(m, p->good ? COUNT_WILLS : COUNT_WILLS_LOST, 1);
     if (!p->good)
         failure_say(m, p->will ? "the will" : "a message", p->client_id,
-                    msg != NULL ? msg->stream : (broker_str){NULL, 0},
-                    outcome->reason != NULL ? outcome->reason : "the message was refused");
+                    msg != NULL ? msg->stream : (broker_str){NULL, 0}, verdict_why(outcome));
     if (s == NULL) {
         post_free(p);
         return;
@@ -313,7 +293,7 @@ static broker_rc publish_post(client *c, const packet_publish *sent, sb *why)
     }
     post_free(p);
     if (rc != BROKER_AGAIN)
-        sb_puts(why, publish_error(rc));
+        sb_puts(why, verdict_of_publish(rc));
 done:
     sb_done(&key);
     return rc;
@@ -368,7 +348,7 @@ static broker_rc will_post(mqtt *m, const will *w, sb *why)
     }
     post_free(p);
     if (rc != BROKER_AGAIN)
-        sb_puts(why, publish_error(rc));
+        sb_puts(why, verdict_of_publish(rc));
 done:
     topic_done(&t);
     sb_done(&key);

@@ -1,6 +1,7 @@
 /* What clients send as JSON text, and what they get. */
 #include "payload/member.h"
 #include "payload/payload.h"
+#include "payload/verdict.h"
 #include "streamr/streamr.h"
 
 #include <criterion/criterion.h>
@@ -225,4 +226,36 @@ Test(payload, what_clients_cannot_read_stays_inside)
     m.encryption_type = BROKER_ENCRYPTION_NONE;
     m.body = BROKER_BODY_KEY_REQUEST;
     writes(&m, false, PAYLOAD_NOT_CONTENT, "");
+}
+
+/* ---- verdicts ---- */
+
+Test(verdict, says_of_each_outcome_whether_it_is_there_and_whether_again_may_help)
+{
+    static const verdict expected[] = {
+        [BROKER_STORED] = VERDICT_STORED,      [BROKER_DUPLICATE] = VERDICT_THERE,
+        [BROKER_VARIANT] = VERDICT_THERE,      [BROKER_EQUIVOCATION] = VERDICT_REFUSED,
+        [BROKER_REJECTED] = VERDICT_REFUSED,   [BROKER_UNVERIFIABLE] = VERDICT_REFUSED,
+        [BROKER_NO_STORE] = VERDICT_DELIVERED, [BROKER_FAILED] = VERDICT_FAILED,
+        [BROKER_DENIED] = VERDICT_REFUSED,     [BROKER_FULL] = VERDICT_FAILED,
+        [BROKER_FULL + 1] = VERDICT_FAILED,
+    };
+
+    for (int32_t code = BROKER_STORED; code < (int32_t)COUNT_OF(expected); code++) {
+        broker_outcome o = {code, 0, NULL};
+
+        cr_assert_eq(verdict_of(&o), expected[code], "%d", code);
+        cr_assert_eq(verdict_is_good(verdict_of(&o)), expected[code] < VERDICT_REFUSED, "%d", code);
+    }
+}
+
+Test(verdict, has_the_reason_of_the_outcome_or_one_of_its_own)
+{
+    broker_outcome o = {BROKER_REJECTED, 0, NULL};
+
+    cr_assert_str_eq(verdict_why(&o), "the message was refused");
+    o.reason = "because";
+    cr_assert_str_eq(verdict_why(&o), "because");
+    o = (broker_outcome){BROKER_FULL, 0, NULL};
+    cr_assert_str_eq(verdict_why(&o), "the message could not be stored");
 }
