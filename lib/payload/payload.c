@@ -130,11 +130,38 @@ bool payload_route(broker_str content, broker_str field, uint32_t partitions, ui
 
 /* ---- out ---- */
 
+#define NUMBER_MAX 20u /* digits of a size_t */
+
+/* The digits of x, to `to`; how many. */
+static size_t digits_put(char *to, size_t x)
+{
+    char backwards[NUMBER_MAX];
+    size_t n = 0;
+
+    do
+        backwards[n++] = (char)('0' + x % 10);
+    while ((x /= 10) != 0);
+    for (size_t i = 0; i < n; i++)
+        to[i] = backwards[n - 1 - i];
+    return n;
+}
+
+/* By hand: a content may have a million bytes, and this is done on the loop. */
 static void binary_write(broker_bytes bytes, sb *out)
 {
     sb_putc(out, '{');
-    for (size_t i = 0; i < bytes.len; i++)
-        sb_printf(out, "%s\"%zu\":%u", i != 0 ? "," : "", i, bytes.ptr[i]);
+    for (size_t i = 0; i < bytes.len; i++) {
+        char *begin = sb_room(out, 2 * NUMBER_MAX + 4), *to = begin;
+
+        if (i != 0)
+            *to++ = ',';
+        *to++ = '"';
+        to += digits_put(to, i);
+        *to++ = '"';
+        *to++ = ':';
+        to += digits_put(to, bytes.ptr[i]);
+        out->len += (size_t)(to - begin);
+    }
     sb_putc(out, '}');
 }
 

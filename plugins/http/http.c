@@ -5,6 +5,7 @@
  * its answer. */
 #include "base/base.h"
 #include "payload/payload.h"
+#include "payload/verdict.h"
 #include "streamr/streamr.h"
 
 #include <broker/plugin.h>
@@ -200,24 +201,15 @@ static void publish(post *p)
                                .content_type = BROKER_CONTENT_JSON,
                                .done = on_published,
                                .arg = p};
+    broker_rc rc;
 
     if (!content_read(p, &what) || !parameters_read(p, &what))
         return;
-    switch (p->h->bus->publish(p->h->ctx, &what)) {
-    case BROKER_OK:
-        return;
-    case BROKER_AGAIN:
+    rc = p->h->bus->publish(p->h->ctx, &what);
+    if (rc == BROKER_AGAIN)
         refuse(p, 503, "the node is busy; try again");
-        return;
-    case BROKER_EDENIED:
-        refuse(p, 503, "this node has no key to sign with; set client.auth.privateKeyFile");
-        return;
-    case BROKER_EINVAL:
-        refuse(p, 413, "the content and its envelope are larger than a message may be (1 MiB)");
-        return;
-    default:
-        refuse(p, 503, "the message cannot be published now");
-    }
+    else if (rc != BROKER_OK)
+        refuse(p, rc == BROKER_EINVAL ? 413 : 503, verdict_of_publish(rc));
 }
 
 static void on_body(void *self, broker_req *req, broker_buf *buf, broker_bytes part, int32_t last)

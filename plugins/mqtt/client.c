@@ -6,7 +6,9 @@
 #include "part.h"
 #include "publish.h"
 
-#define OUT_CHUNK 65536u /* sent before the event ends */
+#define OUT_CHUNK   65536u   /* sent before the event ends */
+#define STILL_MS    1000u    /* after prepare() what is on its way may still come */
+#define DEAF_MAX_MS 3600000u /* no swap takes as long */
 
 void will_free(will *w)
 {
@@ -56,17 +58,30 @@ static void reading_settle(client *c)
     }
 }
 
+static void send_out(client *c)
+{
+    broker_bytes data = {(const uint8_t *)c->out.data, c->out.len};
+
+    if (c->closing || c->out.len == 0)
+        return;
+    c->full = c->m->net->send(c->conn, data, 0) == BROKER_AGAIN;
+    c->queued = c->m->net->queued(c->conn);
+    sb_clear(&c->out);
+    client_scratch_trim(&c->out);
+}
+
 /* What comes after "full" waits for on_drain(): sending on would look like pressing a client that
  * does not read. It is little: acknowledgements of what was received before. */
 static void flush(client *c)
 {
-    broker_bytes data = {(const uint8_t *)c->out.data, c->out.len};
+    if (!c->full)
+        send_out(c);
+}
 
-    if (c->full || c->closing || c->out.len == 0)
-        return;
-    c->full = c->m->net->send(c->conn, data, 0) == BROKER_AGAIN;
-    sb_clear(&c->out);
-    client_scratch_trim(&c->out);
+void client_flush_last(mqtt *m)
+{
+    for (client *c = m->clients; c != NULL; c = c->next)
+        send_out(c);
 }
 
 void client_flush_all(mqtt *m)
@@ -141,7 +156,7 @@ void client_close(client *c, mqtt_count why, const char *line)
     mqtt_count_add(c->m, why, 1);
     if (line != NULL)
         say_goodbye(c, line);
-    flush(c);
+    send_out(c);
     c->closing = true;
     detach(c);
     sb_done(&c->in);
@@ -165,6 +180,7 @@ static void client_free(client *c)
     will_free(c->will);
     topic_done(&c->last_topic);
     sb_done(&c->last_topic_text);
+    sb_done(&c->chain);
     sb_done(&c->in);
     sb_done(&c->out);
     free(c);
@@ -375,6 +391,14 @@ void client_run(client *c)
     reading_settle(c);
 }
 
+/* The host reads the sockets. Some time after prepare() that means that the swap was given up; the
+ * host has no other way to say so. */
+static void hearing(mqtt *m)
+{
+    if (mqtt_now(m) - m->deaf_since_ms > STILL_MS)
+        m->deaf_since_ms = 0;
+}
+
 static void on_data(void *self, broker_conn *conn, broker_buf *buf, broker_bytes data, int32_t text)
 {
     client *c = self;
@@ -385,6 +409,7 @@ static void on_data(void *self, broker_conn *conn, broker_buf *buf, broker_bytes
     (void)text;
     if (c->closing)
         return;
+    hearing(c->m);
     c->heard_ms = mqtt_now(c->m);
     if (c->in.len == 0) {
         take_packets(c, &in);
@@ -451,6 +476,7 @@ broker_rc client_accepted(void *self, broker_conn *conn, broker_str target,
                           broker_peer_calls *calls)
 {
     (void)target;
+    hearing(self);
     *calls = calls_of(client_new(self, conn));
     return BROKER_OK;
 }
@@ -461,15 +487,35 @@ client *client_adopt(mqtt *m, uint64_t conn_id)
     broker_peer_calls calls = calls_of(c);
 
     if (m->net->adopt(m->ctx, conn_id, &calls, &c->conn) == BROKER_OK) {
-        c->full = m->net->queued(c->conn) >= HIGH_WATER;
+        c->queued = m->net->queued(c->conn);
+        c->full = c->queued >= HIGH_WATER;
         return c;
     }
     client_free(c);
     return NULL;
 }
 
+/* While the host holds the sockets for a swap nobody can be heard. */
+static bool is_deaf(const mqtt *m, uint64_t now)
+{
+    return m->deaf_since_ms != 0 && now - m->deaf_since_ms <= DEAF_MAX_MS;
+}
+
+/* Its socket rests, so that it reads is the only sign of life it can give. */
+static bool takes_some(client *c)
+{
+    size_t before = c->queued;
+
+    c->queued = c->m->net->queued(c->conn);
+    return c->queued < before;
+}
+
 static void check_times(client *c, uint64_t now)
 {
+    if (is_deaf(c->m, now)) {
+        c->opened_ms = c->heard_ms = now;
+        return;
+    }
     if (c->session == NULL) {
         if (now - c->opened_ms > CONNECT_WAIT_MS)
             client_close(c, COUNT_NO_CONNECT, "no CONNECT came within 10 seconds");
@@ -477,6 +523,8 @@ static void check_times(client *c, uint64_t now)
     }
     if (c->paused && !c->full)
         return; /* it is us who do not listen */
+    if (c->full && takes_some(c))
+        c->heard_ms = now;
     if (c->silence_ms != 0 && now - c->heard_ms > c->silence_ms)
         client_close(c, COUNT_SILENT, "nothing was heard for one and a half times its keep alive");
 }

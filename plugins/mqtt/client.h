@@ -26,9 +26,11 @@ typedef struct client {
     uint64_t number;  /* of the connection; never the same twice */
     uint64_t opened_ms, heard_ms;
     uint64_t silence_ms; /* that ends it; 0: none does */
+    size_t queued;       /* with the host, at the last look */
     will *will;
-    sb in;  /* a packet that is not whole yet, or what waits */
-    sb out; /* not sent yet */
+    sb chain; /* of what it publishes */
+    sb in;    /* a packet that is not whole yet, or what waits */
+    sb out;   /* not sent yet */
     topic last_topic;
     sb last_topic_text;
     bool dirty;   /* in the list of those that have something to send */
@@ -48,6 +50,8 @@ client *client_adopt(mqtt *m, uint64_t conn_id);
 /* Where packets for the client are appended; they are sent by client_flush_all(). */
 sb *client_out(client *c);
 void client_flush_all(mqtt *m);
+/* All that waits, of clients that do not read too: there is no on_drain() to come. */
+void client_flush_last(mqtt *m);
 /* When it is much already: do not let it grow until the event ends. */
 void client_flush_long(client *c);
 /* Letters of its session, as many as it takes now. */

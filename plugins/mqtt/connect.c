@@ -74,17 +74,16 @@ static bool will_ok(client *c, const packet_connect *p)
 
 static session *session_new_of(mqtt *m, broker_str id, bool clean)
 {
-    static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz012345";
-    uint8_t random[20];
-    char made[sizeof random];
+    sb made = SB_INIT;
+    session *s;
 
     if (id.len == 0) {
-        random_bytes(random, sizeof random);
-        for (size_t i = 0; i < sizeof random; i++)
-            made[i] = alphabet[random[i] % 32];
-        id = (broker_str){made, sizeof made};
+        publish_draw(&made);
+        id = (broker_str){made.data, made.len};
     }
-    return session_add(&m->sessions, id, clean);
+    s = session_add(&m->sessions, id, clean);
+    sb_done(&made);
+    return s;
 }
 
 /* The session of this client id, kept or new. */
@@ -142,6 +141,7 @@ const char *connect_packet(client *c, const packet *connect)
     c->session->client = c;
     sb_clear(&c->session->key);
     sb_append(&c->session->key, p.password.ptr, p.password.len);
+    publish_chain(c->session->client_id, &c->chain);
     c->silence_ms = silence_of(m, p.keep_alive_s);
     will_keep(c, &p);
     mqtt_count_add(m, COUNT_ACCEPTED, 1);

@@ -97,6 +97,13 @@ uint32_t letters_put(letters *l, parcel *topic, parcel *payload)
     return dropped;
 }
 
+/* One fits always: it is not larger than the queue it comes from. */
+static bool window_has_room(const letters *l, const letter *one)
+{
+    return l->n_window == 0 || (l->n_window < l->limits->window &&
+                                l->window_bytes + one->payload->len <= l->limits->bytes);
+}
+
 static bool id_is_taken(const letters *l, uint16_t id)
 {
     for (uint32_t i = 0; i < l->n_window; i++)
@@ -118,6 +125,7 @@ static void window_push(letters *l, letter one)
     if (l->window == NULL)
         l->window = must_alloc(l->limits->window * sizeof *l->window);
     l->window[l->n_window++] = one;
+    l->window_bytes += one.payload->len;
 }
 
 static void send(letter *one, sb *out)
@@ -143,7 +151,7 @@ void letters_pump(letters *l, sb *out, size_t until)
             return;
         send(&l->window[i], out);
     }
-    while (l->n_queue != 0 && l->n_window < l->limits->window && out->len < until) {
+    while (l->n_queue != 0 && window_has_room(l, queue_at(l, 0)) && out->len < until) {
         letter one = queue_pop(l);
 
         one.id = id_next(l);
@@ -157,6 +165,7 @@ bool letters_acked(letters *l, uint16_t id)
     for (uint32_t i = 0; i < l->n_window; i++) {
         if (l->window[i].id != id || !l->window[i].sent)
             continue;
+        l->window_bytes -= l->window[i].payload->len;
         letter_drop(&l->window[i]);
         l->n_window--;
         memmove(&l->window[i], &l->window[i + 1], (l->n_window - i) * sizeof *l->window);
@@ -171,12 +180,17 @@ void letters_unsend(letters *l)
         l->window[i].sent = false;
 }
 
+static bool queue_has_room(const letters *l, const letter *one)
+{
+    return l->n_queue < l->limits->queued && l->queue_bytes + one->payload->len <= l->limits->bytes;
+}
+
 bool letters_restore(letters *l, const letter *one)
 {
     letter copy = *one;
 
-    if (copy.id != 0 ? l->n_window == l->limits->window || id_is_taken(l, copy.id)
-                     : l->n_queue == l->limits->queued)
+    if (copy.id != 0 ? !window_has_room(l, one) || id_is_taken(l, copy.id)
+                     : !queue_has_room(l, one))
         return false;
     parcel_retain(copy.topic);
     parcel_retain(copy.payload);

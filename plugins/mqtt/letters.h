@@ -30,13 +30,14 @@ typedef struct letter {
 typedef struct letters_limits {
     uint32_t window; /* letters                               */
     uint32_t queued; /* letters behind the window             */
-    size_t bytes;    /* of their payloads                     */
+    size_t bytes;    /* of the payloads of either             */
 } letters_limits;
 
 typedef struct letters {
     const letters_limits *limits;
     letter *window;
     uint32_t n_window;
+    size_t window_bytes;
     letter *queue; /* a ring */
     uint32_t head, n_queue, cap;
     size_t queue_bytes;

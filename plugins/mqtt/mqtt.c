@@ -73,7 +73,8 @@ static broker_rc counters_make(mqtt *m)
         [COUNT_WILLS] = {"wills_total", NULL, "Wills published"},
         [COUNT_WILLS_LOST] = {"wills_lost_total", NULL, "Wills that could not be published"},
         [COUNT_SESSIONS_DROPPED] = {"sessions_dropped_total", NULL,
-                                    "Sessions that expired, or made room for others"},
+                                    "Sessions that expired, made room for others, or whose API "
+                                    "key went"},
     };
     broker_rc rc = BROKER_OK;
 
@@ -197,6 +198,7 @@ static void forget(mqtt *m)
     }
     m->n_wills = 0;
     m->room_asked = false;
+    m->deaf_since_ms = 0;
     client_forget_all(m);
     session_table_done(&m->sessions);
 }
@@ -262,6 +264,15 @@ static broker_rc start(void *self, broker_bytes state)
     return rc;
 }
 
+/* From here on the host may stop reading the sockets. */
+static broker_rc prepare(void *self)
+{
+    mqtt *m = self;
+
+    m->deaf_since_ms = mqtt_now(m);
+    return BROKER_OK;
+}
+
 static broker_rc quiesce(void *self, broker_writer *state)
 {
     mqtt *m = self;
@@ -270,7 +281,7 @@ static broker_rc quiesce(void *self, broker_writer *state)
 
     if (m->n_posts != 0 || m->wills != NULL)
         return BROKER_AGAIN; /* until it is known what became of them */
-    client_flush_all(m);
+    client_flush_last(m);
     state_write(m, &blob);
     rc = state->write(state, blob.data, blob.len);
     sb_done(&blob);
@@ -281,5 +292,5 @@ static broker_rc quiesce(void *self, broker_writer *state)
     return BROKER_OK;
 }
 
-BROKER_PLUGIN("mqtt", LOGSTORE_VERSION, BROKER_PLUGIN_HOTSWAP, mqtt_schema, create, start, NULL,
+BROKER_PLUGIN("mqtt", LOGSTORE_VERSION, BROKER_PLUGIN_HOTSWAP, mqtt_schema, create, start, prepare,
               quiesce, destroy);

@@ -76,6 +76,7 @@ typedef struct mqtt {
     session_table sessions;
     struct client *clients, *dirty;
     size_t n_clients;
+    uint64_t deaf_since_ms; /* a swap is near: client_check_times(); 0: none is */
     uint64_t last_connection;
     struct part **parts;
     size_t n_parts;

@@ -191,6 +191,7 @@ const char *packet_read_filters(const packet *p, uint16_t *id, view *filters)
     bool with_qos = p->type == PACKET_SUBSCRIBE;
     view v = p->body, all;
     broker_str filter;
+    uint32_t n = 0;
     uint8_t qos;
     uint16_t x;
 
@@ -201,9 +202,12 @@ const char *packet_read_filters(const packet *p, uint16_t *id, view *filters)
     if (view_left(&v) == 0)
         return "SUBSCRIBE or UNSUBSCRIBE without a topic";
     all = v;
-    while (view_left(&v) != 0)
+    while (view_left(&v) != 0) {
+        if (++n > FILTERS_MAX)
+            return "SUBSCRIBE or UNSUBSCRIBE with more than 1024 topics";
         if (!packet_next_filter(&v, with_qos, &filter, &qos))
             return "SUBSCRIBE or UNSUBSCRIBE with a broken topic";
+    }
     *id = x;
     *filters = all;
     return NULL;

@@ -35,6 +35,7 @@
 #define CONNACK_NOT_AUTHORISED  5u
 
 #define SUBACK_REFUSED 0x80u
+#define FILTERS_MAX    1024u /* in one packet: each costs time, and the loop serves others too */
 
 /* ---- In ---- */
 

@@ -154,27 +154,33 @@ static void part_drop(part *p)
     free(p);
 }
 
-/* The partition a topic is about; one key has one, a field of the content has the first. */
-static uint32_t partition_of(mqtt *m, const topic *t)
+/* The partition a topic is about; one key has one, a field of the content has the first. False:
+ * the stream has fewer, *why. */
+static bool partition_of(mqtt *m, const topic *t, uint32_t *out, sb *why)
 {
-    uint32_t known;
+    uint32_t known = m->bus->partitions(m->ctx, (broker_str){t->stream.data, t->stream.len});
 
-    if (t->choice == TOPIC_PARTITION)
-        return t->partition;
-    if (t->choice != TOPIC_KEY)
-        return 0;
-    known = m->bus->partitions(m->ctx, (broker_str){t->stream.data, t->stream.len});
-    return known < 2 ? 0 : streamr_key_partition(known, t->value.data, t->value.len);
+    *out = 0;
+    if (t->choice == TOPIC_PARTITION) {
+        *out = t->partition;
+        if (known != 0 && t->partition >= known)
+            sb_printf(why, "the stream has %u partitions, so there is no partition %u", known,
+                      t->partition);
+        return known == 0 || t->partition < known;
+    }
+    if (t->choice == TOPIC_KEY && known > 1)
+        *out = streamr_key_partition(known, t->value.data, t->value.len);
+    return true;
 }
 
 static part *part_of(mqtt *m, broker_str text, sb *why)
 {
     topic t = TOPIC_INIT;
+    uint32_t partition;
     part *p = NULL;
 
-    if (topic_read(text, m->settings.domain, &t, why)) {
+    if (topic_read(text, m->settings.domain, &t, why) && partition_of(m, &t, &partition, why)) {
         broker_str stream = {t.stream.data, t.stream.len};
-        uint32_t partition = partition_of(m, &t);
 
         p = part_find(m, stream, partition);
         if (p == NULL && m->n_parts == PARTS_MAX)
@@ -186,35 +192,54 @@ static part *part_of(mqtt *m, broker_str text, sb *why)
     return p;
 }
 
+static void join(part *p, subscription *sub)
+{
+    sub->part = p;
+    sub->part_next = p->subscriptions;
+    sub->part_at = &p->subscriptions;
+    if (sub->part_next != NULL)
+        sub->part_next->part_at = &sub->part_next;
+    p->subscriptions = sub;
+}
+
+/* The part goes with its last subscription. */
+static void leave(subscription *sub)
+{
+    *sub->part_at = sub->part_next;
+    if (sub->part_next != NULL)
+        sub->part_next->part_at = sub->part_at;
+    if (sub->part->subscriptions == NULL)
+        part_drop(sub->part);
+}
+
 bool part_subscribe(mqtt *m, session *s, broker_str text, uint8_t qos, sb *why)
 {
     subscription *sub = session_subscription(s, text);
     part *p;
 
-    if (sub != NULL) {
-        sub->qos = qos;
-        return true;
-    }
-    if (s->n_subscriptions == SUBSCRIPTIONS_MAX) {
+    if (sub == NULL && s->n_subscriptions == SUBSCRIPTIONS_MAX) {
         sb_puts(why, "a client may have 1024 subscriptions");
         return false;
     }
     p = part_of(m, text, why);
     if (p == NULL)
         return false;
+    if (sub != NULL) {
+        sub->qos = qos;
+        if (sub->part != p) { /* its key has another partition since the stream has more */
+            leave(sub);
+            join(p, sub);
+        }
+        return true;
+    }
     sub = must_alloc(sizeof *sub);
     *sub = (subscription){.session = s,
                           .topic = parcel_new(text.ptr, text.len),
                           .qos = qos,
-                          .part = p,
-                          .next = s->subscriptions,
-                          .part_next = p->subscriptions,
-                          .part_at = &p->subscriptions};
+                          .next = s->subscriptions};
     s->subscriptions = sub;
     s->n_subscriptions++;
-    if (sub->part_next != NULL)
-        sub->part_next->part_at = &sub->part_next;
-    p->subscriptions = sub;
+    join(p, sub);
     return true;
 }
 
@@ -222,17 +247,12 @@ void part_unsubscribe(subscription *sub)
 {
     session *s = sub->session;
     subscription **at = &s->subscriptions;
-    part *p = sub->part;
 
     while (*at != sub)
         at = &(*at)->next;
     *at = sub->next;
     s->n_subscriptions--;
-    *sub->part_at = sub->part_next;
-    if (sub->part_next != NULL)
-        sub->part_next->part_at = sub->part_at;
+    leave(sub);
     parcel_release(sub->topic);
     free(sub);
-    if (p->subscriptions == NULL)
-        part_drop(p);
 }

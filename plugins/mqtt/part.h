@@ -8,7 +8,8 @@
 
 #include "mqtt.h"
 
-/* Subscribe, or change the QoS of a subscription with this very topic. False: *why. */
+/* Subscribe, or change the QoS of a subscription with this very topic and move it to where its key
+ * belongs now. False: *why. */
 bool part_subscribe(mqtt *m, session *s, broker_str topic, uint8_t qos, sb *why);
 void part_unsubscribe(subscription *sub);
 

@@ -2,20 +2,37 @@
 #include "publish.h"
 
 #include "payload/payload.h"
+#include "payload/verdict.h"
 
-#define CHAIN_MAX 256u /* bytes; broker_publication.chain */
+#define DRAWN_LEN 20u
 #define WILLS_MAX 1000u
 
 /* A publication in flight, or its outcome, until what came before it is acknowledged. */
 typedef struct post {
     struct post *next; /* of the session */
     mqtt *m;
+    parcel *client_id;
     session *session;    /* NULL: a will, or nobody waits any more */
     uint64_t connection; /* that is to be answered                 */
     uint16_t id;
     uint8_t qos;
-    bool over, good;
+    bool will, over, good;
 } post;
+
+static post *post_make(mqtt *m, parcel *client_id)
+{
+    post *p = must_alloc(sizeof *p);
+
+    p->m = m;
+    p->client_id = parcel_retain(client_id);
+    return p;
+}
+
+static void post_free(post *p)
+{
+    parcel_release(p->client_id);
+    free(p);
+}
 
 /* ---- topics and payloads ---- */
 
@@ -62,46 +79,43 @@ static bool publication_read(mqtt *m, const topic *t, broker_bytes bytes, broker
     return true;
 }
 
-/* The client id, where it fits. */
-static broker_str chain_of(const parcel *client_id)
+void publish_draw(sb *out)
 {
-    return client_id->len <= CHAIN_MAX ? (broker_str){client_id->bytes, client_id->len}
-                                       : (broker_str){NULL, 0};
+    static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz012345";
+    uint8_t random[DRAWN_LEN];
+
+    random_bytes(random, sizeof random);
+    for (size_t i = 0; i < sizeof random; i++)
+        sb_putc(out, alphabet[random[i] % 32]);
 }
 
-static const char *publish_error(broker_rc rc)
+void publish_chain(const parcel *client_id, sb *out)
 {
-    switch (rc) {
-    case BROKER_EDENIED:
-        return "this node has no key to sign with; set client.auth.privateKeyFile";
-    case BROKER_EINVAL:
-        return "the content and its envelope are larger than a message may be (1 MiB)";
-    default:
-        return "the message cannot be published now";
+    size_t most = CHAIN_MAX - 1 - DRAWN_LEN, len = client_id->len;
+
+    if (len > most) {
+        len = most;
+        while ((client_id->bytes[len] & 0xc0) == 0x80) /* never through a character */
+            len--;
     }
+    sb_append(out, client_id->bytes, len);
+    sb_putc(out, '~');
+    publish_draw(out);
 }
 
 /* ---- outcomes ---- */
 
-static bool outcome_count(mqtt *m, int32_t code)
+static bool outcome_count(mqtt *m, const broker_outcome *outcome)
 {
-    switch (code) {
-    case BROKER_STORED:
-    case BROKER_DUPLICATE:
-    case BROKER_VARIANT: /* what we signed is there, in another encoding */
-        mqtt_count_add(m, COUNT_STORED, 1);
-        return true;
-    case BROKER_NO_STORE:
-        mqtt_count_add(m, COUNT_UNSTORED, 1);
-        return true;
-    case BROKER_FAILED:
-    case BROKER_FULL:
-        mqtt_count_add(m, COUNT_FAILED, 1);
-        return false;
-    default:
-        mqtt_count_add(m, COUNT_REFUSED, 1);
-        return false;
-    }
+    static const mqtt_count counts[] = {
+        [VERDICT_STORED] = COUNT_STORED, [VERDICT_DELIVERED] = COUNT_UNSTORED,
+        [VERDICT_THERE] = COUNT_STORED,  [VERDICT_REFUSED] = COUNT_REFUSED,
+        [VERDICT_FAILED] = COUNT_FAILED,
+    };
+    verdict v = verdict_of(outcome);
+
+    mqtt_count_add(m, counts[v], 1);
+    return verdict_is_good(v);
 }
 
 /* Acknowledge what is over, in order. The session may be gone afterwards. */
@@ -118,7 +132,7 @@ static void posts_flush(session *s)
         if (s->posts == NULL)
             s->posts_end = &s->posts;
         s->n_posts--;
-        free(p);
+        post_free(p);
         if (c == NULL || done.qos == 0)
             continue;
         if (done.good) {
@@ -140,10 +154,19 @@ static void post_append(session *s, post *p)
     s->n_posts++;
 }
 
-static void failure_say(mqtt *m, broker_str client_id, broker_str stream, const char *why)
+static void failure_say(mqtt *m, const char *what, const parcel *client_id, broker_str stream,
+                        const char *why)
 {
-    mqtt_say(m, SAY_PUBLISH, "a message of client '%s' to '%s' is not published: %s",
-             mqtt_show(client_id).text, mqtt_show(stream).text, why);
+    broker_str id = {client_id->bytes, client_id->len};
+
+    mqtt_say(m, SAY_PUBLISH, "%s of client '%s' to '%s' is not published: %s", what,
+             mqtt_show(id).text, mqtt_show(stream).text, why);
+}
+
+static void will_lost(mqtt *m, const will *w, const char *why)
+{
+    mqtt_count_add(m, COUNT_WILLS_LOST, 1);
+    failure_say(m, "the will", w->client_id, (broker_str){w->topic.data, w->topic.len}, why);
 }
 
 static void on_published(void *arg, const broker_msg *msg, const broker_outcome *outcome)
@@ -154,16 +177,15 @@ static void on_published(void *arg, const broker_msg *msg, const broker_outcome 
     client *c;
 
     p->over = true;
-    p->good = outcome_count(m, outcome->code);
+    p->good = outcome_count(m, outcome);
     m->n_posts--;
+    if (p->will)
+        mqtt_count_add(m, p->good ? COUNT_WILLS : COUNT_WILLS_LOST, 1);
     if (!p->good)
-        failure_say(m,
-                    s != NULL ? (broker_str){s->client_id->bytes, s->client_id->len}
-                              : (broker_str){NULL, 0},
-                    msg != NULL ? msg->stream : (broker_str){NULL, 0},
-                    outcome->reason != NULL ? outcome->reason : "the message was refused");
+        failure_say(m, p->will ? "the will" : "a message", p->client_id,
+                    msg != NULL ? msg->stream : (broker_str){NULL, 0}, verdict_why(outcome));
     if (s == NULL) {
-        free(p);
+        post_free(p);
         return;
     }
     if (!p->good && p->qos == 2)
@@ -183,7 +205,7 @@ void publish_leave(session *s)
         s->posts = p->next;
         p->session = NULL;
         if (p->over)
-            free(p);
+            post_free(p);
     }
     s->posts_end = &s->posts;
     s->n_posts = 0;
@@ -193,9 +215,8 @@ void publish_leave(session *s)
 
 static post *post_new(client *c, const packet_publish *sent)
 {
-    post *p = must_alloc(sizeof *p);
+    post *p = post_make(c->m, c->session->client_id);
 
-    p->m = c->m;
     p->session = c->session;
     p->connection = c->number;
     p->id = sent->id;
@@ -217,8 +238,7 @@ static void answer_later(client *c, const packet_publish *sent, bool good)
 static void refuse(client *c, const packet_publish *sent, const char *why)
 {
     mqtt_count_add(c->m, COUNT_REFUSED, 1);
-    failure_say(c->m, (broker_str){c->session->client_id->bytes, c->session->client_id->len},
-                sent->topic, why);
+    failure_say(c->m, "a message", c->session->client_id, sent->topic, why);
     if (sent->qos == 0)
         return;
     c->doomed = true;
@@ -262,7 +282,7 @@ static broker_rc publish_post(client *c, const packet_publish *sent, sb *why)
         !publication_read(m, &c->last_topic, sent->payload, &what, &key, why))
         goto done;
     p = post_new(c, sent);
-    what.chain = chain_of(c->session->client_id);
+    what.chain = (broker_str){c->chain.data, c->chain.len};
     what.done = on_published;
     what.arg = p;
     rc = m->bus->publish(m->ctx, &what);
@@ -271,9 +291,9 @@ static broker_rc publish_post(client *c, const packet_publish *sent, sb *why)
         m->n_posts++;
         goto done;
     }
-    free(p);
+    post_free(p);
     if (rc != BROKER_AGAIN)
-        sb_puts(why, publish_error(rc));
+        sb_puts(why, verdict_of_publish(rc));
 done:
     sb_done(&key);
     return rc;
@@ -306,7 +326,7 @@ static broker_rc will_post(mqtt *m, const will *w, sb *why)
 {
     broker_publication what = {.flags = 0};
     topic t = TOPIC_INIT;
-    sb key = SB_INIT;
+    sb key = SB_INIT, chain = SB_INIT;
     post *p;
     broker_rc rc = BROKER_EINVAL;
 
@@ -314,23 +334,25 @@ static broker_rc will_post(mqtt *m, const will *w, sb *why)
         !publication_read(m, &t, (broker_bytes){(const uint8_t *)w->payload.data, w->payload.len},
                           &what, &key, why))
         goto done;
-    p = must_alloc(sizeof *p);
-    p->m = m;
-    what.chain = chain_of(w->client_id);
+    p = post_make(m, w->client_id);
+    p->will = true;
+    /* Its own: its timestamp is older than what the connection published after it. */
+    publish_chain(w->client_id, &chain);
+    what.chain = (broker_str){chain.data, chain.len};
     what.done = on_published;
     what.arg = p;
     rc = m->bus->publish(m->ctx, &what);
     if (rc == BROKER_OK) {
         m->n_posts++;
-        mqtt_count_add(m, COUNT_WILLS, 1);
         goto done;
     }
-    free(p);
+    post_free(p);
     if (rc != BROKER_AGAIN)
-        sb_puts(why, publish_error(rc));
+        sb_puts(why, verdict_of_publish(rc));
 done:
     topic_done(&t);
     sb_done(&key);
+    sb_done(&chain);
     return rc;
 }
 
@@ -339,13 +361,9 @@ static bool will_waits(mqtt *m, const will *w)
 {
     sb why = SB_INIT;
     broker_rc rc = will_post(m, w, &why);
-    bool lost = rc != BROKER_OK && rc != BROKER_AGAIN;
 
-    if (lost) {
-        mqtt_count_add(m, COUNT_WILLS_LOST, 1);
-        failure_say(m, (broker_str){w->client_id->bytes, w->client_id->len},
-                    (broker_str){w->topic.data, w->topic.len}, why.data);
-    }
+    if (rc != BROKER_OK && rc != BROKER_AGAIN)
+        will_lost(m, w, why.data);
     sb_done(&why);
     return rc == BROKER_AGAIN;
 }
@@ -359,7 +377,7 @@ void publish_will(will *w, mqtt *m)
         return;
     }
     if (m->n_wills == WILLS_MAX) {
-        mqtt_count_add(m, COUNT_WILLS_LOST, 1);
+        will_lost(m, w, "the bus is full and 1000 wills wait for room already");
         will_free(w);
         return;
     }

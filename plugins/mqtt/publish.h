@@ -10,8 +10,15 @@
 #include "client.h"
 #include "packet.h"
 
+#define CHAIN_MAX 256u /* bytes; broker_publication.chain */
+
 /* False: the bus is full; the same packet again when there is room. */
 bool publish_packet(client *c, const packet_publish *sent);
+/* A message chain for a connection: "<client id>~<random>", appended. What a client sends again
+ * on its next connection may be older than the last message of the chain before. */
+void publish_chain(const parcel *client_id, sb *out);
+/* 20 letters that nobody has had before. */
+void publish_draw(sb *out);
 /* Takes the will. */
 void publish_will(will *w, mqtt *m);
 /* The bus has room: wills that waited. */

@@ -75,7 +75,7 @@ static void put_letters(sb *out, const letters *l)
     }
 }
 
-#define SESSION_KEYS 8u
+#define SESSION_KEYS 8u /* put_session() */
 
 /* SESSION_KEYS pairs of the map that was begun. */
 static void put_session(sb *out, const session *s)
@@ -96,7 +96,7 @@ static void put_session(sb *out, const session *s)
 
 static void put_client(sb *out, const client *c, uint64_t now)
 {
-    pack_map(out, 4u + (c->will != NULL ? 2u : 0) + (c->session != NULL ? SESSION_KEYS : 0));
+    pack_map(out, 4u + (c->will != NULL ? 2u : 0) + (c->session != NULL ? 1 + SESSION_KEYS : 0));
     pack_uint(out, "conn", c->m->net->id(c->conn));
     pack_uint(out, "silence", c->silence_ms);
     pack_uint(out, "open", now - c->opened_ms);
@@ -105,8 +105,10 @@ static void put_client(sb *out, const client *c, uint64_t now)
         pack_bytes(out, "will-topic", c->will->topic.data, c->will->topic.len);
         pack_bytes(out, "will-payload", c->will->payload.data, c->will->payload.len);
     }
-    if (c->session != NULL)
-        put_session(out, c->session);
+    if (c->session == NULL)
+        return;
+    pack_bytes(out, "chain", c->chain.data, c->chain.len);
+    put_session(out, c->session);
 }
 
 static void put_parcels(sb *out, const parcels *all)
@@ -238,6 +240,18 @@ static bool key_holds(const mqtt *m, broker_str key)
     return m->access->required(m->ctx) == 0 || m->access->check(m->ctx, key) == BROKER_OK;
 }
 
+/* Its key went from the configuration: the session ends here, and nobody publishes its will. */
+static void key_lost(mqtt *m, broker_str id, const unpacked_map *from)
+{
+    bool had_will = take_bytes(from, "will-topic").len != 0;
+
+    mqtt_count_add(m, COUNT_SESSIONS_DROPPED, 1);
+    if (had_will)
+        mqtt_count_add(m, COUNT_WILLS_LOST, 1);
+    mqtt_say(m, SAY_CLIENT, "the session of client '%s' ends%s: its API key is no longer valid",
+             mqtt_show(id).text, had_will ? ", and its will is not published" : "");
+}
+
 /* NULL: its key is no longer valid, or there is one with its id. */
 static session *take_session(mqtt *m, const parcels *all, const unpacked_map *from)
 {
@@ -245,9 +259,12 @@ static session *take_session(mqtt *m, const parcels *all, const unpacked_map *fr
                received = take_bytes(from, "received");
     session *s;
 
-    if (id.len == 0 || id.len > CLIENT_ID_MAX || !key_holds(m, key) ||
-        session_find(&m->sessions, id) != NULL)
+    if (id.len == 0 || id.len > CLIENT_ID_MAX || session_find(&m->sessions, id) != NULL)
         return NULL;
+    if (!key_holds(m, key)) {
+        key_lost(m, id, from);
+        return NULL;
+    }
     s = session_add(&m->sessions, id, unpack_bool(from, "clean", false));
     sb_append(&s->key, key.ptr, key.len);
     s->letters.last_id = (uint16_t)unpack_uint(from, "last-id", 0);
@@ -312,6 +329,17 @@ static void lose(mqtt *m, const unpacked_map *from, session *s)
         publish_will(w, m);
 }
 
+/* A build that knew no chains of connections has written none. */
+static void take_chain(const unpacked_map *from, client *c)
+{
+    broker_str chain = take_bytes(from, "chain");
+
+    if (chain.len != 0 && chain.len <= CHAIN_MAX)
+        sb_append(&c->chain, chain.ptr, chain.len);
+    else
+        publish_chain(c->session->client_id, &c->chain);
+}
+
 static void take_client(mqtt *m, const parcels *all, const unpacked_map *from)
 {
     broker_str in = take_bytes(from, "in");
@@ -332,6 +360,7 @@ static void take_client(mqtt *m, const parcels *all, const unpacked_map *from)
     if (s == NULL)
         return;
     s->client = c;
+    take_chain(from, c);
     c->will = take_will(from, s);
 }
 

@@ -1,7 +1,7 @@
 /* state -- sessions and connections on their way to the next build (lib/pack). [loop]
  *
  *   { version 1, parcels [{bytes}], away [{ms, <session>}], clients [{conn, silence, open, in,
- *     will-topic, will-payload, <session>}] }
+ *     will-topic, will-payload, chain, <session>}] }
  *   session: id, clean, key, last-id, received, subscriptions [{topic, qos}],
  *            window [{id, sent, again, topic, payload}], queue [{topic, payload}]
  *

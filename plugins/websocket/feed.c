@@ -93,7 +93,7 @@ static void parcel_send(client *c, const parcel *p)
         }
         if (w->net->send_buf(c->conn, p->buf, (broker_bytes){p->buf->bytes + at, p->ends[i] - at},
                              1) < 0) {
-            client_close(c, 1011, "it cannot be sent to"); /* it is gone, or memory is */
+            subscriber_close(c, TROUBLE_LOST, 1011, "it cannot be sent to");
             break;
         }
         at = p->ends[i];

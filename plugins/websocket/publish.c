@@ -5,6 +5,7 @@
  * is full, or because the outcomes of too many are awaited. Then the connection is not read. */
 #include "parts.h"
 #include "payload/payload.h"
+#include "payload/verdict.h"
 
 #define IN_FLIGHT_MAX 8192u /* of one client */
 
@@ -139,14 +140,8 @@ static bool message_publish(client *c, broker_bytes data)
     publication_add(c, p);
     if (!readable)
         refuse(p, TROUBLE_PAYLOAD, why.data);
-    else if (rc == BROKER_EINVAL)
-        refuse(p, TROUBLE_REJECTED,
-               "the content and its envelope are larger than a message may be (1 MiB)");
-    else if (rc == BROKER_EDENIED)
-        refuse(p, TROUBLE_FAILED,
-               "this node has no key to sign with; set client.auth.privateKeyFile");
     else if (rc != BROKER_OK)
-        refuse(p, TROUBLE_FAILED, "the message cannot be published now");
+        refuse(p, rc == BROKER_EINVAL ? TROUBLE_REJECTED : TROUBLE_FAILED, verdict_of_publish(rc));
     answers_send(c);
 done:
     sb_done(&key);
@@ -231,30 +226,17 @@ void publish_data(client *c, broker_buf *buf, broker_bytes data)
 
 static void on_published(void *arg, const broker_msg *m, const broker_outcome *outcome)
 {
+    static const char *const names[] = {[VERDICT_STORED] = "stored",
+                                        [VERDICT_DELIVERED] = "delivered",
+                                        [VERDICT_THERE] = "duplicate"};
     publication *p = arg;
     client *c = p->c;
-    const char *why = outcome->reason;
+    verdict v = verdict_of(outcome);
 
-    switch (outcome->code) {
-    case BROKER_STORED:
-        acknowledge(p, "stored", m);
-        break;
-    case BROKER_NO_STORE:
-        acknowledge(p, "delivered", m);
-        break;
-    case BROKER_DUPLICATE:
-    case BROKER_VARIANT: /* what we signed is there, in another encoding */
-        acknowledge(p, "duplicate", m);
-        break;
-    case BROKER_EQUIVOCATION:
-    case BROKER_REJECTED:
-    case BROKER_UNVERIFIABLE:
-    case BROKER_DENIED:
-        refuse(p, TROUBLE_REJECTED, why != NULL ? why : "the message was refused");
-        break;
-    default:
-        refuse(p, TROUBLE_FAILED, why != NULL ? why : "the message could not be stored");
-    }
+    if (verdict_is_good(v))
+        acknowledge(p, names[v], m);
+    else
+        refuse(p, v == VERDICT_REFUSED ? TROUBLE_REJECTED : TROUBLE_FAILED, verdict_why(outcome));
     answers_send(c);
     if (c->held != NULL && !c->waits_for_room && c->in_flight <= IN_FLIGHT_MAX / 2)
         held_publish(c);

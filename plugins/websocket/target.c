@@ -116,18 +116,16 @@ static bool pair_read(target *t, broker_str pair, unsigned *seen, sb *key, sb *w
     size_t name_len = eq != NULL ? (size_t)(eq - pair.ptr) : pair.len;
     size_t value_at = eq != NULL ? name_len + 1 : pair.len;
     sb name = SB_INIT, value = SB_INIT;
-    const struct parameter *p;
-    bool ok = true;
+    const struct parameter *p = NULL;
+    bool ok = percent_decode(pair.ptr, name_len, true, &name);
 
-    if (!percent_decode(pair.ptr, name_len, true, &name) ||
-        !percent_decode(pair.ptr + value_at, pair.len - value_at, true, &value) ||
+    if (ok && (p = parameter_of(t, &name)) == NULL)
+        goto done;
+    if (!ok || !percent_decode(pair.ptr + value_at, pair.len - value_at, true, &value) ||
         !utf8_ok(value.data, value.len)) {
         ok = say(why, "the query is not percent-encoded UTF-8");
         goto done;
     }
-    p = parameter_of(t, &name);
-    if (p == NULL)
-        goto done;
     if ((*seen & 1u << (p - parameters)) != 0) {
         ok = refuse(why, "parameter ", (broker_str){p->name, strlen(p->name)}, " is given twice");
         goto done;

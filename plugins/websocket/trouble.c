@@ -17,6 +17,7 @@ static const struct {
     [TROUBLE_FAILED] = {errors, errors_help, "reason=\"failed\""},
     [TROUBLE_SLOW] = {errors, errors_help, "reason=\"slow_subscriber\""},
     [TROUBLE_MEMORY] = {errors, errors_help, "reason=\"memory\""},
+    [TROUBLE_LOST] = {errors, errors_help, "reason=\"lost\""},
     [TROUBLE_ENCRYPTED] = {dropped, dropped_help, "reason=\"encrypted\""},
     [TROUBLE_NOT_OBJECT] = {dropped, dropped_help, "reason=\"not_object\""},
 };

@@ -14,6 +14,7 @@ typedef enum trouble_kind {
     TROUBLE_FAILED,     /* published: our side failed                 */
     TROUBLE_SLOW,       /* a subscriber was too far behind            */
     TROUBLE_MEMORY,     /* a subscriber was closed for want of memory */
+    TROUBLE_LOST,       /* a subscriber has gone, or the host cut it  */
     TROUBLE_ENCRYPTED,  /* not for subscribers: nobody here can read  */
     TROUBLE_NOT_OBJECT, /* not for subscribers: an array or a scalar  */
     TROUBLE_KINDS

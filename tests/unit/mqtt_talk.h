@@ -109,12 +109,15 @@ static inline void ack(broker_conn *c, unsigned first, unsigned id)
     sb_done(&out);
 }
 
-static inline bool post_is(size_t i, const char *stream, const char *content, const char *chain)
+/* Its chain is one of the client's. */
+static inline bool post_is(size_t i, const char *stream, const char *content, const char *client)
 {
     const fake_post *p = &fake.posts[i];
+    size_t len = strlen(client);
 
     return i < fake.n_posts && strcmp(p->stream.data, stream) == 0 &&
-           strcmp(p->content.data, content) == 0 && strcmp(p->chain.data, chain) == 0;
+           strcmp(p->content.data, content) == 0 && p->chain.len == len + 21 &&
+           memcmp(p->chain.data, client, len) == 0 && p->chain.data[len] == '~';
 }
 
 static inline void swap(void)

@@ -248,6 +248,31 @@ Test(mqtt_packet, reserved_bits_and_left_over_bytes_are_refused)
     }
 }
 
+Test(mqtt_packet, a_packet_of_more_than_1024_topics_is_refused)
+{
+    static const uint8_t types[] = {PACKET_SUBSCRIBE, PACKET_UNSUBSCRIBE};
+
+    for (size_t i = 0; i < COUNT_OF(types); i++) {
+        sb body = SB_INIT;
+        packet p = {types[i], 2, view_of(NULL, 0)};
+        view filters;
+        uint16_t id;
+
+        sb_append(&body, "\0\1", 2);
+        for (int n = 0; n < 1025; n++) {
+            const char *why;
+
+            p.body = view_of(body.data, body.len);
+            why = packet_read_filters(&p, &id, &filters);
+            cr_assert((why == NULL) == (n != 0), "%d topics: %s", n, why);
+            sb_append(&body, "\0\1a\0", types[i] == PACKET_SUBSCRIBE ? 4 : 3);
+        }
+        p.body = view_of(body.data, body.len);
+        cr_assert_not_null(packet_read_filters(&p, &id, &filters), "1025 topics");
+        sb_done(&body);
+    }
+}
+
 /* ---- topics ---- */
 
 static void topic_is(const char *text, const char *domain, const char *stream, topic_choice choice,
@@ -440,6 +465,33 @@ Test(mqtt_letters, one_that_is_larger_than_the_queue_is_not_kept)
     cr_assert_eq(put(&l, large), 2);
     sends(&l, SIZE_MAX, "");
     letters_done(&l);
+}
+
+Test(mqtt_letters, without_acknowledgement_are_bounded_in_bytes_too)
+{
+    static const letters_limits few_bytes = {.window = 3, .queued = 3, .bytes = 10};
+    parcel *topic = parcel_new("t", 1), *payload = parcel_new("0123456789", 10);
+    letter next = {.topic = topic, .payload = payload, .id = 7};
+    letters l;
+
+    letters_init(&l, &few_bytes);
+    put(&l, "0123456");
+    put(&l, "012");
+    sends(&l, 1000, "1:0123456 2:012 ");
+    put(&l, "x");
+    sends(&l, 1000, "");
+    cr_assert_not(letters_restore(&l, &next), "into a full window");
+    cr_assert(letters_acked(&l, 2));
+    sends(&l, 1000, "3:x ");
+    cr_assert(letters_acked(&l, 1) && letters_acked(&l, 3));
+    put(&l, "0123456789");
+    sends(&l, 1000, "4:0123456789 ");
+    put(&l, "x");
+    next.id = 0;
+    cr_assert_not(letters_restore(&l, &next), "into a full queue");
+    letters_done(&l);
+    parcel_release(topic);
+    parcel_release(payload);
 }
 
 Test(mqtt_letters, packet_ids_turn_round_without_0_and_those_in_use)

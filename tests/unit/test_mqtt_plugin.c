@@ -79,7 +79,7 @@ Test(mqtt, a_client_without_an_id_gets_one_or_is_refused)
     send_connect(c, (bytes_connect_options){.id = ""});
     sent(c, "20020000");
     publish(c, TOPIC, "{}", 0, 0);
-    cr_assert_eq(fake.posts[0].chain.len, 20);
+    cr_assert_eq(fake.posts[0].chain.len, 20 + 21);
     fake_outcome(BROKER_NO_STORE, NULL);
 }
 
@@ -155,6 +155,47 @@ Test(mqtt, a_message_is_published_as_it_came_under_the_client_id)
     cr_assert_eq(fake.posts[0].partition, BROKER_ALL_PARTITIONS);
     fake_outcome(BROKER_NO_STORE, NULL);
     sent(c, "");
+}
+
+static bool same_chain(size_t i, size_t j)
+{
+    return strcmp(fake.posts[i].chain.data, fake.posts[j].chain.data) == 0;
+}
+
+/* The bus takes no message that is older than the last one of its chain. */
+Test(mqtt, each_connection_has_a_chain_that_crosses_a_swap_and_its_will_another)
+{
+    broker_conn *c = with_will(TOPIC, "{}");
+
+    publish(c, TOPIC, "{}", 0, 0);
+    fake_outcome(BROKER_STORED, NULL);
+    swap();
+    publish(c, TOPIC, "{}", 0, 0);
+    cr_assert(same_chain(0, 1), "a swap changed it");
+    fake_end(c);
+    cr_assert(post_is(2, TOPIC, "{}", "w"));
+    cr_assert_not(same_chain(1, 2), "the will is older than what came after CONNECT");
+    c = with_will(TOPIC, "{}");
+    publish(c, TOPIC, "{}", 0, 0);
+    cr_assert_not(same_chain(1, 3), "what it sends again may be older than the last one");
+    while (fake.n_over < fake.n_posts)
+        fake_outcome(BROKER_STORED, NULL);
+}
+
+Test(mqtt, a_chain_takes_as_much_of_a_long_client_id_as_fits)
+{
+    sb id = SB_INIT;
+    broker_conn *c;
+
+    for (int i = 0; i < 233; i++)
+        sb_putc(&id, 'a');
+    sb_puts(&id, "\xe2\x82\xac\xe2\x82\xac");
+    c = connected(id.data, false, false);
+    publish(c, TOPIC, "{}", 0, 0);
+    fake_outcome(BROKER_STORED, NULL);
+    cr_assert_eq(fake.posts[0].chain.len, 233 + 21,
+                 "cut before a character of which it had a part");
+    sb_done(&id);
 }
 
 Test(mqtt, the_partition_is_chosen_by_the_topic)
@@ -355,6 +396,7 @@ Test(mqtt, every_spelling_of_a_stream_part_gets_its_messages)
 {
     broker_conn *a = connected("a", false, false), *b = connected("b", false, false);
 
+    fake.partitions = 2;
     subscribe(a, TOPIC, 0);
     subscribe(b, TOPIC "?partition=0", 0);
     subscribe(b, TOPIC "?partition=1", 0);
@@ -383,6 +425,40 @@ Test(mqtt, a_key_in_the_topic_subscribes_to_its_partition)
     cr_assert_lt(fake.subs[0].partition, 10);
     cr_assert_neq(fake.subs[0].partition, 0);
     fake_outcome(BROKER_NO_STORE, NULL);
+}
+
+Test(mqtt, subscribing_again_follows_a_key_to_its_new_partition)
+{
+    broker_conn *c = connected("a", false, false);
+    uint32_t partition;
+
+    fake.partitions = 0; /* not known yet */
+    subscribe(c, TOPIC "?partitionKey=key-1", 0);
+    fake.partitions = 10;
+    subscribe(c, TOPIC "?partitionKey=key-1", 0);
+    cr_assert_eq(fake.n_subs, 1, "the old part is given up");
+    partition = fake.subs[0].used ? fake.subs[0].partition : fake.subs[1].partition;
+    cr_assert_neq(partition, 0);
+    fake_message(TOPIC, partition, "{\"n\":1}");
+    delivered(c, "0.0:{\"n\":1} ");
+    subscribe(c, TOPIC "?partitionKey=key-1", -1);
+    cr_assert_eq(fake.n_subs, 0);
+}
+
+Test(mqtt, a_partition_the_stream_does_not_have_is_refused)
+{
+    broker_conn *c = connected("a", false, false);
+    sb out = SB_INIT;
+
+    fake.partitions = 3;
+    subscribe(c, TOPIC "?partition=2", 0);
+    bytes_filter(&out, TOPIC "?partition=3", 0, 9);
+    fake_bytes(c, out.data, out.len);
+    sent(c, "9003000980");
+    cr_assert_not_null(strstr(fake.log.data, "has 3 partitions, so there is no partition 3"));
+    fake.partitions = 0;
+    subscribe(c, TOPIC "?partition=3", 0);
+    sb_done(&out);
 }
 
 Test(mqtt, wildcards_and_what_is_no_stream_are_refused_one_by_one)
@@ -572,6 +648,27 @@ Test(mqtt, a_session_without_a_valid_key_gets_nothing_any_more)
     cr_assert_null(c->calls.self, "it was not adopted, so the host closes it");
     cr_assert_eq(fake.n_subs, 0);
     cr_assert_eq(fake_value("sessions{}"), 0);
+}
+
+Test(mqtt, sessions_that_end_with_their_key_are_counted_and_named)
+{
+    bytes_connect_options o = {
+        .id = "lamp", .user = "", .password = "old", .will_topic = TOPIC, .will_payload = "{}"};
+    broker_conn *away;
+
+    fake.key = "old";
+    send_connect(fake_open(), o);
+    away = fake_open();
+    send_connect(
+        away, (bytes_connect_options){.id = "away", .user = "", .password = "old", .keep = true});
+    fake_end(away);
+    fake.key = "new";
+    swap();
+    cr_assert_eq(fake_value("sessions_dropped_total{}"), 2);
+    cr_assert_eq(fake_value("wills_lost_total{}"), 1);
+    cr_assert_eq(fake.n_posts, 0);
+    cr_assert_not_null(strstr(fake.log.data, "'lamp' ends, and its will is not published"));
+    cr_assert_not_null(strstr(fake.log.data, "'away' ends: its API key"));
 }
 
 /* mosquitto 2.0.16, 2.0.23: a damaged state. */

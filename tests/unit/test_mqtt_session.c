@@ -112,6 +112,54 @@ Test(mqtt_session, one_who_does_not_read_loses_qos_0_and_keeps_qos_1)
     cr_assert_eq(fake_value("dropped_total{reason=\"slow\"}"), 1);
 }
 
+/* It does not read, and an acknowledgement waits for it. */
+static broker_conn *slow_with_puback(void)
+{
+    broker_conn *c = connected("a", true, false);
+
+    subscribe(c, TOPIC, 0);
+    publish(c, TOPIC, "{}", 2, 5);
+    c->slow = true;
+    fake_message(TOPIC, 0, "{}");
+    sb_clear(&c->sent);
+    fake_outcome(BROKER_STORED, NULL);
+    sent(c, "");
+    return c;
+}
+
+Test(mqtt_session, one_who_does_not_read_gets_its_acknowledgements_before_it_is_closed)
+{
+    broker_conn *c = slow_with_puback();
+
+    connected("a", true, true);
+    cr_assert(c->asked_to_close, "it is taken over");
+    sent(c, "40020005");
+}
+
+Test(mqtt_session, one_who_reads_slowly_is_alive_and_one_who_does_not_read_is_not)
+{
+    broker_conn *slow = with_will(TOPIC, "{}"), *stuck = fake_open();
+
+    send_connect(stuck, (bytes_connect_options){.id = "s", .keep_alive_s = 10});
+    sb_clear(&slow->sent);
+    sb_clear(&stuck->sent);
+    subscribe(slow, TOPIC, 0);
+    subscribe(stuck, TOPIC, 0);
+    slow->slow = stuck->slow = true;
+    fake_message(TOPIC, 0, "{}");
+    cr_assert(slow->paused && stuck->paused);
+    for (int i = 0; i < 4; i++) {
+        slow->taken += 1000;
+        fake_tick(10000);
+    }
+    cr_assert_not(slow->asked_to_close);
+    cr_assert(stuck->asked_to_close);
+    cr_assert_eq(fake.n_posts, 0);
+    fake_tick(16000);
+    cr_assert(slow->asked_to_close, "it has stopped reading");
+    fake_outcome(BROKER_STORED, NULL);
+}
+
 /* ---- wills ---- */
 
 Test(mqtt_session, a_will_is_published_when_the_client_is_lost)
@@ -152,6 +200,51 @@ Test(mqtt_session, a_will_waits_while_the_bus_is_full)
     fake_room();
     cr_assert_eq(fake.n_posts, 1);
     fake_outcome(BROKER_STORED, NULL);
+}
+
+Test(mqtt_session, a_will_counts_by_what_became_of_it)
+{
+    static const int32_t codes[] = {BROKER_STORED, BROKER_NO_STORE, BROKER_REJECTED, BROKER_FAILED};
+
+    for (size_t i = 0; i < COUNT_OF(codes); i++) {
+        fake_end(with_will(TOPIC, "{}"));
+        cr_assert_eq(fake_value("wills_total{}"), i < 2 ? i : 2, "%zu", i);
+        fake_outcome(codes[i], "because");
+    }
+    cr_assert_eq(fake_value("wills_total{}"), 2);
+    cr_assert_eq(fake_value("wills_lost_total{}"), 2);
+    cr_assert_not_null(strstr(fake.log.data, "the will of client 'w'"));
+}
+
+Test(mqtt_session, wills_beyond_those_that_may_wait_are_named)
+{
+    broker_conn *c;
+
+    fake.bus_full = true;
+    sb_clear(&fake.log);
+    for (int i = 0; i <= 1000; i++) {
+        c = with_will(TOPIC, "{}");
+        cr_assert_eq(fake.log.len, 0, "%d", i);
+        fake_end(c);
+        sb_done(&c->sent);
+        fake.n_conns = 0; /* its place is free again */
+    }
+    cr_assert_eq(fake_value("wills_lost_total{}"), 1);
+    cr_assert_not_null(strstr(fake.log.data, "the will of client 'w'"));
+    fake_room();
+    while (fake.n_over < fake.n_posts)
+        fake_outcome(BROKER_STORED, NULL);
+    cr_assert_eq(fake_value("wills_total{}"), 1000);
+}
+
+Test(mqtt_session, a_message_that_fails_after_its_session_is_named_by_its_client)
+{
+    broker_conn *c = connected("lamp", false, false);
+
+    publish(c, TOPIC, "{}", 2, 1);
+    fake_end(c);
+    fake_outcome(BROKER_FAILED, "no disk");
+    cr_assert_not_null(strstr(fake.log.data, "a message of client 'lamp'"));
 }
 
 /* ---- the next build ---- */
@@ -241,6 +334,57 @@ Test(mqtt_session, one_who_does_not_read_is_not_pressed_by_the_next_build)
     delivered(c, "0.0:{} ");
 }
 
+Test(mqtt_session, a_swap_loses_no_acknowledgement_of_one_who_does_not_read)
+{
+    broker_conn *c = slow_with_puback();
+
+    swap();
+    sent(c, "40020005");
+    fake_tick(1);
+    fake_message(TOPIC, 0, "{}");
+    delivered(c, "");
+    fake_drain(c);
+    fake_message(TOPIC, 0, "{}");
+    delivered(c, "0.0:{} ");
+}
+
+Test(mqtt_session, nobody_is_late_while_the_host_holds_the_sockets_for_a_swap)
+{
+    broker_conn *c = with_will(TOPIC, "{}"), *n = fake_open();
+
+    publish(c, TOPIC, "{}", 0, 0);
+    fake_tick(9000);
+    cr_assert_eq(broker_plugin.prepare(fake.plugin), BROKER_OK);
+    cr_assert_eq(fake_quiesce(), BROKER_AGAIN, "an outcome is awaited");
+    for (int i = 0; i < 60; i++)
+        fake_tick(500);
+    cr_assert_not(c->asked_to_close);
+    cr_assert_not(n->asked_to_close);
+    fake_outcome(BROKER_STORED, NULL);
+    swap();
+    fake_tick(9000);
+    cr_assert_not(n->asked_to_close);
+    fake_tick(6500);
+    cr_assert(c->asked_to_close && n->asked_to_close, "times count in the next build");
+    fake_outcome(BROKER_STORED, NULL);
+}
+
+Test(mqtt_session, times_count_again_when_a_swap_is_given_up)
+{
+    broker_conn *c = with_will(TOPIC, "{}"), *d = connected("d", false, false);
+
+    cr_assert_eq(broker_plugin.prepare(fake.plugin), BROKER_OK);
+    fake_bytes(d, "\xc0\0", 2); /* it was on its way */
+    fake_tick(30000);
+    cr_assert_not(c->asked_to_close);
+    fake_bytes(d, "\xc0\0", 2);
+    fake_tick(14000);
+    cr_assert_not(c->asked_to_close);
+    fake_tick(1500);
+    cr_assert(c->asked_to_close);
+    fake_outcome(BROKER_STORED, NULL);
+}
+
 Test(mqtt_session, a_swap_that_fails_goes_on_with_its_own_state)
 {
     broker_conn *a = connected("a", false, false);
@@ -307,13 +451,14 @@ Test(mqtt_session, state_of_version_1_is_read)
     broker_conn *c = fake_open();
 
     c->id = 1;
+    fake.partitions = 0;
     cr_assert_eq(fake_quiesce(), BROKER_OK);
     sb_clear(&fake.state);
     sb_append(&fake.state, blob, len);
     free(blob);
     cr_assert_eq(fake_start(), BROKER_OK);
     cr_assert_eq(fake_value("sessions{}"), 3);
-    cr_assert_eq(fake_value("wills_total{}"), 1, "the other connection is not there any more");
+    cr_assert_eq(fake.n_posts, 1, "the other connection is not there any more, and left a will");
     cr_assert_eq(fake.n_subs, 2);
     fake_tick(1);
     delivered(c, "!1.2:{} 1.3:{} ");

@@ -1,6 +1,7 @@
 /* What clients send as JSON text, and what they get. */
 #include "payload/member.h"
 #include "payload/payload.h"
+#include "payload/verdict.h"
 #include "streamr/streamr.h"
 
 #include <criterion/criterion.h>
@@ -194,6 +195,22 @@ Test(payload, binary_goes_out_as_an_object_with_index_keys)
     writes(&m, false, PAYLOAD_WRITTEN, "{}");
 }
 
+Test(payload, each_byte_of_a_long_binary_stands_under_its_index)
+{
+    static char content[1002];
+    broker_msg m = message("", BROKER_CONTENT_BINARY);
+    sb expected = SB_INIT;
+
+    for (size_t i = 0; i < sizeof content; i++) {
+        content[i] = (char)(i * 7);
+        sb_printf(&expected, "%c\"%zu\":%u", i == 0 ? '{' : ',', i, (uint8_t)content[i]);
+    }
+    sb_putc(&expected, '}');
+    m.content = (broker_bytes){(const uint8_t *)content, sizeof content};
+    writes(&m, false, PAYLOAD_WRITTEN, expected.data);
+    sb_done(&expected);
+}
+
 Test(payload, what_clients_cannot_read_stays_inside)
 {
     static const char *const bad[] = {"[1]", "1", "null", "\"x\"", "", "{", "{\"a\":1}}"};
@@ -209,4 +226,36 @@ Test(payload, what_clients_cannot_read_stays_inside)
     m.encryption_type = BROKER_ENCRYPTION_NONE;
     m.body = BROKER_BODY_KEY_REQUEST;
     writes(&m, false, PAYLOAD_NOT_CONTENT, "");
+}
+
+/* ---- verdicts ---- */
+
+Test(verdict, says_of_each_outcome_whether_it_is_there_and_whether_again_may_help)
+{
+    static const verdict expected[] = {
+        [BROKER_STORED] = VERDICT_STORED,      [BROKER_DUPLICATE] = VERDICT_THERE,
+        [BROKER_VARIANT] = VERDICT_THERE,      [BROKER_EQUIVOCATION] = VERDICT_REFUSED,
+        [BROKER_REJECTED] = VERDICT_REFUSED,   [BROKER_UNVERIFIABLE] = VERDICT_REFUSED,
+        [BROKER_NO_STORE] = VERDICT_DELIVERED, [BROKER_FAILED] = VERDICT_FAILED,
+        [BROKER_DENIED] = VERDICT_REFUSED,     [BROKER_FULL] = VERDICT_FAILED,
+        [BROKER_FULL + 1] = VERDICT_FAILED,
+    };
+
+    for (int32_t code = BROKER_STORED; code < (int32_t)COUNT_OF(expected); code++) {
+        broker_outcome o = {code, 0, NULL};
+
+        cr_assert_eq(verdict_of(&o), expected[code], "%d", code);
+        cr_assert_eq(verdict_is_good(verdict_of(&o)), expected[code] < VERDICT_REFUSED, "%d", code);
+    }
+}
+
+Test(verdict, has_the_reason_of_the_outcome_or_one_of_its_own)
+{
+    broker_outcome o = {BROKER_REJECTED, 0, NULL};
+
+    cr_assert_str_eq(verdict_why(&o), "the message was refused");
+    o.reason = "because";
+    cr_assert_str_eq(verdict_why(&o), "because");
+    o = (broker_outcome){BROKER_FULL, 0, NULL};
+    cr_assert_str_eq(verdict_why(&o), "the message could not be stored");
 }

@@ -268,6 +268,21 @@ Test(websocket, a_slow_subscriber_is_closed_and_the_others_miss_nothing)
     end(self);
 }
 
+Test(websocket, a_subscriber_that_cannot_be_sent_to_is_closed_counted_and_named)
+{
+    static const char *const texts[] = {"{\"n\":1}", "{\"n\":2}"};
+    void *self = begin();
+    broker_conn *gone = client_open(FOLLOW), *other = client_open(FOLLOW);
+
+    gone->gone = true;
+    deliver(&h.subs[0], texts, 2);
+    cr_assert_eq(gone->code, 1011);
+    cr_assert_eq(other->got.len, 2 * 8);
+    cr_assert_eq(metric("errors_total{reason=\"lost\"}"), 1);
+    cr_assert_not_null(strstr(h.log.data, "of '" S "': it cannot be sent to"));
+    end(self);
+}
+
 Test(websocket, what_nobody_may_read_is_left_out_and_counted)
 {
     static const char *const texts[] = {"cipher", "{\"n\":1}", "[1]", "cipher", "{\"n\":2}"};

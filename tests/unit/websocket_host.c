@@ -156,6 +156,8 @@ static broker_rc net_send(broker_conn *c, broker_bytes data, int32_t text)
 {
     cr_assert_eq(text, 1);
     cr_assert_eq(c->code, 0, "sent to a closed one");
+    if (c->gone)
+        return BROKER_EGONE;
     sb_append(&c->got, data.ptr, data.len);
     sb_putc(&c->got, '\n');
     return c->full ? BROKER_AGAIN : BROKER_OK;

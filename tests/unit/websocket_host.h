@@ -18,6 +18,7 @@ struct broker_conn {
     uint64_t id;
     broker_peer_calls calls;
     bool paused, full; /* full: send() says AGAIN */
+    bool gone;         /* send() says EGONE */
     size_t queued;
     int32_t code; /* it was closed with */
     char reason[124];
