@@ -48,14 +48,15 @@ static void on_after(uv_check_t *h)
 
 static void bark(const watchdog *w, uint64_t ms)
 {
-    const ledger *l = atomic_load(w->current);
     const char *callback = atomic_load(w->callback);
+    sb name = SB_INIT;
 
-    if (l != NULL)
-        log_warn("watchdog", "plugin '%s' has kept the event loop in %s for %llu ms", l->name,
+    if (ledger_name_of(w->current, &name))
+        log_warn("watchdog", "plugin '%s' has kept the event loop in %s for %llu ms", name.data,
                  callback != NULL ? callback : "a callback", (unsigned long long)ms);
     else
         log_warn("watchdog", "the event loop has not gone on for %llu ms", (unsigned long long)ms);
+    sb_done(&name);
 }
 
 static void bite(uint64_t ms)

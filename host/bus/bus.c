@@ -189,8 +189,8 @@ static msg *join(bus *b, msg *m)
     msg **slot = &b->slots[m->hash & (SLOTS - 1)];
 
     for (msg *other = *slot; other != NULL; other = other->same_slot)
-        if (other->hash == m->hash && other->m.raw.len == m->m.raw.len &&
-            memcmp(other->m.raw.ptr, m->m.raw.ptr, m->m.raw.len) == 0 &&
+        if (other->hash == m->hash && other->raw.len == m->raw.len &&
+            memcmp(other->raw.ptr, m->raw.ptr, m->raw.len) == 0 &&
             same_filter(other->ticket, m->ticket))
             return other;
     m->same_slot = *slot;
@@ -364,11 +364,12 @@ static broker_rc batch_fill(bus *b, msg_batch *batch, ticket *t, const broker_ad
             m->m.raw.ptr = to;
             to += f->raw.len;
         }
+        m->raw = m->m.raw;
         m->m.origin = what->origin;
         m->carry = (what->flags & BROKER_ADMIT_CARRY) != 0 || what->origin != 0;
         m->ticket = t;
         m->index = (uint32_t)(at + i);
-        m->hash = hash_bytes(m->m.raw.ptr, m->m.raw.len);
+        m->hash = hash_bytes(m->raw.ptr, m->raw.len);
     }
     bus_account(b, batch, bytes);
     return BROKER_OK;

@@ -30,6 +30,7 @@ typedef struct msg {
     bool in_flight;        /* in the table of bytes in flight                    */
     bool joined;           /* waits for an identical message                     */
     bool carry;            /* goes to the transports                             */
+    broker_bytes raw;      /* m.raw, which the worker that decodes writes too    */
     uint64_t hash;         /* of the raw bytes                                   */
     struct msg *same_slot; /* next in the table                                 */
     struct msg *follower;  /* identical ones that joined this one               */

@@ -247,6 +247,7 @@ void build_free(build *b)
     free(b->file);
     uv_mutex_destroy(&b->lock);
     b->magic = 0;
+    ledger_retire();
     free(b);
 }
 

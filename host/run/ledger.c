@@ -1,9 +1,33 @@
 /* ledger -- see ledger.h. */
 #include "run/ledger.h"
 
+#include <pthread.h>
+
 _Thread_local _Atomic(ledger *) ledger_current;
 _Thread_local _Atomic(const char *) ledger_callback;
 _Thread_local atomic_ullong ledger_crossings;
+
+static pthread_mutex_t naming = PTHREAD_MUTEX_INITIALIZER;
+
+bool ledger_name_of(_Atomic(ledger *) *current, sb *name)
+{
+    const ledger *l;
+
+    pthread_mutex_lock(&naming);
+    l = atomic_load(current);
+    if (l != NULL)
+        sb_puts(name, l->name);
+    pthread_mutex_unlock(&naming);
+    return l != NULL;
+}
+
+/* The thread is not inside of it any more: who comes later does not find it, and who found it has
+ * read it. */
+void ledger_retire(void)
+{
+    pthread_mutex_lock(&naming);
+    pthread_mutex_unlock(&naming);
+}
 
 static const struct {
     size_t offset;

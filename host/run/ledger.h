@@ -49,6 +49,11 @@ extern _Thread_local atomic_ullong ledger_crossings; /* how often it entered one
         LEDGER_SET(ledger_current, outer_);                                                        \
     } while (0)
 
+/* The plugin that another thread is inside of: `current` is its ledger_current. False: none.
+ * ledger_retire() comes before a ledger of that thread is freed. [any] */
+bool ledger_name_of(_Atomic(ledger *) *current, sb *name);
+void ledger_retire(void);
+
 bool ledger_is_clear(const ledger *l);
 /* "2 running jobs and 1 open request", or "nothing". */
 void ledger_say(const ledger *l, sb *out);

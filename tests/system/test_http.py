@@ -480,7 +480,7 @@ class Http(unittest.TestCase):
             self.assertEqual(self.node.get(self.node.data_path(s) + "/last")[0], 200)
             self.assertEqual(self.node.upload(generate(1, stream=s, start=1800000000000), s)[0], 200)
             took = time.monotonic() - start
-            self.assertLess(took, 2, "a fast client waited")
+            self.assertLess(took, 10, "a fast client waited")  # the slow ones: for ever
             grown = self.node.rss() - before
             # Two parts of 256 KiB each, and as much again for what reads and allocates.
             self.assertLess(grown, 64 << 20, "%d MiB for 64 slow readers" % (grown >> 20))
