@@ -1,0 +1,144 @@
+/* chain -- what Streamr's contracts on an EVM chain say of streams, publishers and storage nodes.
+ * Here: the life of a build. [loop] */
+#include "chain.h"
+
+#include "pack/pack.h"
+
+#include <broker/plugin_log.h>
+
+#include <string.h>
+
+#define STATE_VERSION 1u
+
+extern const char chain_schema[];
+
+/* ---- services ---- */
+
+static const char *services_find(broker_ctx *ctx, chain *c)
+{
+    rpc_services *s = &c->s;
+
+    s->ctx = ctx;
+    s->fetch = BROKER_SERVICE(ctx, broker_fetch);
+    s->work = BROKER_SERVICE(ctx, broker_work);
+    s->metrics = BROKER_SERVICE(ctx, broker_metrics);
+    s->node = BROKER_SERVICE(ctx, broker_node);
+    c->config = BROKER_SERVICE(ctx, broker_config);
+    c->verify = BROKER_SERVICE(ctx, broker_verify);
+    c->registry = BROKER_SERVICE(ctx, broker_registry);
+    return s->fetch == NULL      ? BROKER_ID_broker_fetch
+           : s->work == NULL     ? BROKER_ID_broker_work
+           : s->metrics == NULL  ? BROKER_ID_broker_metrics
+           : s->node == NULL     ? BROKER_ID_broker_node
+           : c->config == NULL   ? BROKER_ID_broker_config
+           : c->verify == NULL   ? BROKER_ID_broker_verify
+           : c->registry == NULL ? BROKER_ID_broker_registry
+                                 : NULL;
+}
+
+/* ---- state: {v, facts} ---- */
+
+static broker_rc state_take(chain *c, broker_bytes state)
+{
+    unpacked *u;
+    const char *bytes;
+    size_t len;
+    const char *why = NULL;
+
+    if (state.len == 0)
+        return BROKER_OK;
+    if (unpack(state.ptr, state.len, &u) != 1)
+        return c->s.ctx->host->fail(c->s.ctx, BROKER_ESTATE, "it is not the state of this plugin");
+    if (unpack_uint(unpacked_root(u), "v", 0) != STATE_VERSION)
+        why = "it is of another version";
+    bytes = unpack_bytes(unpacked_root(u), "facts", &len);
+    if (why == NULL && (bytes == NULL || !views_load(c->views, bytes, len)))
+        why = "it is damaged";
+    unpacked_free(u);
+    return why == NULL ? BROKER_OK : c->s.ctx->host->fail(c->s.ctx, BROKER_ESTATE, why);
+}
+
+static void state_make(const chain *c, sb *out)
+{
+    sb known = SB_INIT;
+
+    views_save(c->views, &known);
+    pack_map(out, 2);
+    pack_uint(out, "v", STATE_VERSION);
+    pack_bytes(out, "facts", known.data, known.len);
+    sb_done(&known);
+}
+
+/* ---- life ---- */
+
+static void destroy(void *self)
+{
+    chain *c = self;
+
+    checker_free(c->checker);
+    views_free(c->views);
+    rpc_free(c->rpc);
+    settings_done(&c->settings);
+    free(c);
+}
+
+static broker_rc create(broker_ctx *ctx, void **self)
+{
+    chain *c = must_alloc(sizeof *c);
+    const char *lacks = services_find(ctx, c);
+    broker_rc rc;
+
+    if (lacks != NULL) {
+        free(c);
+        broker_failf(ctx, BROKER_ENOSYS, "this host lacks %s", lacks);
+    }
+    rc = settings_read(ctx, c->config, &c->settings);
+    if (rc != BROKER_OK) {
+        free(c);
+        return rc;
+    }
+    c->rpc = rpc_new(&c->settings.rpc, &c->s);
+    c->views = views_new(&c->settings.views, &c->s, c->rpc);
+    c->checker = checker_new(&c->s, c->views, c->rpc, c->verify);
+    *self = c;
+    return BROKER_OK;
+}
+
+static broker_rc start(void *self, broker_bytes state)
+{
+    chain *c = self;
+    broker_rc rc = state_take(c, state);
+
+    if (rc == BROKER_OK)
+        rc = views_open(c->views);
+    if (rc == BROKER_OK)
+        rc = checker_offer(c->checker);
+    if (rc == BROKER_OK)
+        rc = rpc_open(c->rpc);
+    if (rc == BROKER_OK)
+        broker_logf(c->s.ctx, BROKER_LOG_INFO, "chain %llu is asked at %zu endpoints, %zu must agree",
+                    (unsigned long long)c->settings.rpc.chain_id, c->settings.rpc.n_urls,
+                    c->settings.rpc.quorum);
+    return rc;
+}
+
+static broker_rc quiesce(void *self, broker_writer *out)
+{
+    chain *c = self;
+    sb state = SB_INIT;
+    broker_rc rc;
+
+    if (checker_open(c->checker) != 0)
+        return BROKER_AGAIN; /* they end in time: a question has its patience */
+    state_make(c, &state);
+    rc = out->write(out, state.data, state.len);
+    sb_done(&state);
+    if (rc != BROKER_OK)
+        return rc;
+    rpc_give_up(c->rpc);
+    rpc_close(c->rpc);
+    return BROKER_OK;
+}
+
+BROKER_PLUGIN("chain", LOGSTORE_VERSION, BROKER_PLUGIN_HOTSWAP, chain_schema, create, start, NULL,
+              quiesce, destroy);

@@ -1,0 +1,21 @@
+/* chain -- one build of the plugin: its parts. Not for others. */
+#ifndef CHAIN_CHAIN_H
+#define CHAIN_CHAIN_H
+
+#include "checker.h"
+#include "rpc.h"
+#include "settings.h"
+#include "views.h"
+
+typedef struct chain {
+    rpc_services s;
+    const broker_config *config;
+    const broker_verify *verify;
+    const broker_registry *registry;
+    settings settings;
+    rpc *rpc;
+    views *views;
+    checker *checker;
+} chain;
+
+#endif
