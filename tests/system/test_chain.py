@@ -1,0 +1,362 @@
+"""Publish permissions from a chain: the real contracts on anvil, and the stub of the peers, through the real program."""
+import http.server
+import json
+import os
+import re
+import subprocess
+import threading
+import time
+import unittest
+
+from node import BUILD, ROOT, Node, join, program, until
+
+PEERS = os.path.join(ROOT, "tests", "peers")
+KEYS = ["0x" + byte * 32 for byte in ("22", "33", "44")]
+USERS = ["0x1563915e194d8cfba1943570603f7606a3115508", "0x5cbdd86a2fa8dc4bddd8a8f69dba48572eec07fb",
+         "0x7564105e977516c53be337314c7e53838967bdac"]
+NOW = 1700000000000
+
+
+class Chain:
+    """tests/peers/devchain.mjs."""
+
+    def __init__(self, kind):
+        self.process = subprocess.Popen(["node", "--require", "./loopback.cjs", "devchain.mjs", kind], cwd=PEERS, text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        first = self.process.stdout.readline()
+        if not first:
+            raise AssertionError("the %s chain did not start; without it nothing of this is tested" % kind)
+        self.__dict__.update(json.loads(first))
+        self.at = NOW
+
+    def do(self, what, **how):
+        self.process.stdin.write(json.dumps(dict(how, do=what)) + "\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline())
+        if "error" in answer:
+            raise AssertionError("%s: %s" % (what, answer["error"]))
+        return answer
+
+    def message(self, key, stream, **how):
+        """A message no other is like."""
+        self.at += 1
+        return bytes.fromhex(self.do("message", key=key, stream=stream, timestamp=self.at, **how)["message"])
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait(30)
+        self.process.stdout.close()
+
+
+def chain_node(chain, settings=None, urls=None, **config):
+    section = {"module": os.path.join(BUILD, "plugins", "chain.so"), "rpcs": [{"url": u} for u in urls or [chain.url]],
+               "chainId": 31337, "streamRegistryChainAddress": chain.registry,
+               "streamStorageRegistryChainAddress": chain.storage}
+    section.update(settings or {})
+    node = Node(config=dict({"validation": {"publish": "chain"},
+                             "mode": {"type": "standalone", "trackedStreams": [{"id": chain.owner + "/*"}]}}, **config))
+    with open(node.config) as file:
+        whole = json.load(file)
+    whole["plugins"]["chain"] = section
+    with open(node.config, "w") as out:
+        json.dump(whole, out)
+    return node.start()
+
+
+def metric(node, name):
+    found = re.search(r"^%s (\S+)$" % re.escape(name), node.get("/metrics")[2].decode(), re.M)
+    return float(found.group(1)) if found else None
+
+
+class Gate:
+    """Stands before a chain: passes requests on, or does what a bad endpoint does."""
+
+    def __init__(self, url):
+        gate = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_):
+                pass
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                asked = json.loads(body)
+                with gate.lock:
+                    gate.asked.extend(q["method"] for q in (asked if isinstance(asked, list) else [asked]))
+                    gate.posts += 1
+                    mode = gate.mode
+                if mode == "hang":
+                    gate.over.wait(60)
+                status, answer = gate.answer(mode, url, body)
+                self.send_response(status)
+                if status == 429:
+                    self.send_header("Retry-After", "1")
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+        class Server(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 256
+
+            def handle_error(self, *_):
+                pass  # clients that leave
+
+        self.lock, self.asked, self.posts, self.mode, self.over = threading.Lock(), [], 0, "pass", threading.Event()
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.url = "http://127.0.0.1:%d/secret-key" % self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @staticmethod
+    def answer(mode, url, body):
+        if mode == "429":
+            return 429, b'{"error":"slow down"}'
+        if mode == "500":
+            return 500, b"oops"
+        if mode == "garbage":
+            return 200, b"<html>not today</html>"
+        if mode == "huge":
+            return 200, b'{"jsonrpc":"2.0","id":1,"result":"0x' + b"00" * (3 << 20) + b'"}'
+        if mode == "hang":
+            return 200, b""
+        asked = json.loads(body)
+        if mode == "no batches" and isinstance(asked, list):
+            return 400, b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"batches are not supported"}}'
+        if mode == "lies" and not isinstance(asked, list) and asked["method"] == "eth_call":
+            word = "%064x"
+            rights = "0x" + "".join(word % x for x in (1, 1, 2 ** 255, 2 ** 255, 1))
+            return 200, json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": rights}).encode()
+        import urllib.request
+        with urllib.request.urlopen(urllib.request.Request(url, body, {"Content-Type": "application/json"})) as got:
+            return 200, got.read()
+
+    def set(self, mode):
+        with self.lock:
+            self.mode = mode
+
+    def calls(self):
+        with self.lock:
+            return self.asked.count("eth_call")
+
+    def stop(self):
+        self.over.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Permissions:
+    """The same against both chains."""
+
+    kind = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.chain = Chain(cls.kind)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.chain.stop()
+
+    def setUp(self):
+        self.streams = 0
+
+    def stream(self, **how):
+        path = "/%s/%d" % (self.id().rsplit(".", 1)[1], self.streams)
+        self.streams += 1
+        self.chain.do("create", path=path, **how)
+        return self.chain.owner + path
+
+    def node(self, *args, **how):
+        node = chain_node(self.chain, *args, **how)
+        self.addCleanup(lambda: node.process and node.kill())
+        return node
+
+    def upload(self, node, stream, *keys, partition=0, **how):
+        """What becomes of a message of each key: True stored, else the code and reason."""
+        frames = [self.chain.message(key, stream, partition=partition, **how) for key in keys]
+        status, answer = node.upload(join(frames), stream, partition)
+        refused = {r["index"]: r for r in answer.get("rejected", [])}
+        return [True if i not in refused else refused[i] for i in range(len(keys))], status
+
+    def stored(self, node, stream, key, **how):
+        got, _ = self.upload(node, stream, key, **how)
+        return got[0] is True
+
+    def test_who_may_publish_is_stored_and_who_may_not_is_refused(self):
+        node, stream = self.node(), self.stream()
+        self.chain.do("grant", stream=stream, user=USERS[0])
+        got, status = self.upload(node, stream, KEYS[0], KEYS[1], self.chain.ownerKey)
+        self.assertEqual((status, got[0], got[2]), (200, True, True), got)
+        self.assertIn("no permission to publish", json.dumps(got[1]))
+        self.assertEqual(len(node.raw(stream)), 2)
+        node.stop()
+
+    def test_a_right_is_asked_for_once_and_its_absence_for_a_while(self):
+        gate = Gate(self.chain.url)
+        self.addCleanup(gate.stop)
+        node, stream = self.node({"cache": {"maxAgeDenied": 1000}}, [gate.url]), self.stream()
+        for _ in range(5):
+            self.assertTrue(self.stored(node, stream, self.chain.ownerKey))
+        self.assertEqual(gate.calls(), 1)
+        for _ in range(3):
+            self.assertFalse(self.stored(node, stream, KEYS[0]))
+        self.chain.do("grant", stream=stream, user=USERS[0])
+        until(lambda: self.stored(node, stream, KEYS[0]), what="the right is found")
+        node.stop()
+
+    def test_a_stream_that_is_not_there_takes_nothing(self):
+        node = self.node()
+        self.assertFalse(self.stored(node, self.chain.owner + "/nowhere", self.chain.ownerKey))
+        node.stop()
+
+    def test_everybody_may_publish_to_a_public_stream(self):
+        node, stream = self.node({"cache": {"maxAgeDenied": 100, "maxAge": 1000}}), self.stream()
+        self.assertFalse(self.stored(node, stream, KEYS[0]))
+        self.chain.do("public", stream=stream)
+        until(lambda: self.stored(node, stream, KEYS[0]), what="the stream is public")
+        self.chain.do("public", stream=stream, on=False)
+        until(lambda: not self.stored(node, stream, KEYS[0]), what="the stream is not public any more")
+        node.stop()
+
+    def test_a_revoked_right_ends_with_what_is_remembered(self):
+        node, stream = self.node({"cache": {"maxAge": 1500}}), self.stream()
+        self.chain.do("grant", stream=stream, user=USERS[0])
+        self.assertTrue(self.stored(node, stream, KEYS[0]))
+        self.chain.do("revoke", stream=stream, user=USERS[0])
+        until(lambda: not self.stored(node, stream, KEYS[0]), what="the right is gone")
+        node.stop()
+
+    def test_a_partition_the_stream_does_not_have_is_refused(self):
+        node, stream = self.node(), self.stream(partitions=3)
+        self.assertTrue(self.stored(node, stream, self.chain.ownerKey, partition=2))
+        self.assertFalse(self.stored(node, stream, self.chain.ownerKey, partition=3))
+        node.stop()
+
+    def test_many_messages_of_many_publishers_are_few_requests(self):
+        gate = Gate(self.chain.url)
+        self.addCleanup(gate.stop)
+        node, stream = self.node(urls=[gate.url]), self.stream()
+        self.chain.do("grant", stream=stream, user=USERS[0])
+        before = gate.posts
+        got, _ = self.upload(node, stream, *(KEYS[:2] * 100))
+        self.assertEqual([g is True for g in got], [True, False] * 100)
+        self.assertEqual(gate.calls(), 2)
+        self.assertLessEqual(gate.posts - before, 3)
+        node.stop()
+
+    def test_a_chain_that_cannot_be_asked_refuses_nobody_for_good(self):
+        gate = Gate(self.chain.url)
+        self.addCleanup(gate.stop)
+        node, stream = self.node({"timeoutMs": 500}, [gate.url]), self.stream()
+        for mode in ("500", "garbage", "huge", "429", "hang"):
+            gate.set(mode)
+            got, status = self.upload(node, stream, self.chain.ownerKey)
+            self.assertIn("try again", json.dumps(got), mode)
+            self.assertEqual(len(node.raw(stream)), 0, mode)
+        until(lambda: node.get("/readyz")[0] == 503, what="the node is not ready")
+        self.assertIn("the chain cannot be asked", node.get("/readyz")[2].decode())
+        gate.set("pass")
+        until(lambda: node.get("/readyz")[0] == 200, what="the node is ready again")
+        self.assertTrue(self.stored(node, stream, self.chain.ownerKey))
+        self.assertNotIn("secret-key", node.said())
+        node.stop()
+
+    def test_another_endpoint_is_asked_when_one_fails(self):
+        gates = [Gate(self.chain.url) for _ in range(3)]
+        for gate in gates:
+            self.addCleanup(gate.stop)
+        node, stream = self.node({"timeoutMs": 1000}, [g.url for g in gates]), self.stream()
+        gates[0].set("500")
+        self.assertTrue(self.stored(node, stream, self.chain.ownerKey))
+        gates[1].set("hang")
+        got, _ = self.upload(node, stream, KEYS[0])
+        self.assertIn("try again", json.dumps(got))  # one of three is no quorum of two
+        gates[0].set("pass")
+        until(lambda: "no permission" in json.dumps(self.upload(node, stream, KEYS[0])), what="two answer again")
+        node.stop()
+
+    def test_one_endpoint_that_lies_is_outvoted(self):
+        gates = [Gate(self.chain.url) for _ in range(3)]
+        for gate in gates:
+            self.addCleanup(gate.stop)
+        gates[0].set("lies")
+        node, stream = self.node(urls=[g.url for g in gates]), self.stream()
+        self.assertFalse(self.stored(node, stream, KEYS[0]))
+        gates[1].set("lies")
+        self.assertTrue(self.stored(node, stream, KEYS[1]))  # so many must not
+        node.stop()
+
+    def test_an_endpoint_without_batches_is_asked_one_by_one(self):
+        gate = Gate(self.chain.url)
+        self.addCleanup(gate.stop)
+        gate.set("no batches")
+        node, stream = self.node(urls=[gate.url]), self.stream()
+        self.chain.do("grant", stream=stream, user=USERS[0])
+        got, _ = self.upload(node, stream, *KEYS, self.chain.ownerKey)
+        self.assertEqual([g is True for g in got], [True, False, False, True])
+        node.stop()
+
+    def test_an_endpoint_of_another_chain_is_not_asked(self):
+        node, stream = self.node({"chainId": 31338}), self.stream()
+        got, _ = self.upload(node, stream, self.chain.ownerKey)
+        self.assertIn("try again", json.dumps(got))
+        self.assertIn("it serves chain 31337, not 31338", node.said())
+        node.kill()
+
+    def test_a_registry_that_is_none_is_told(self):
+        node, stream = self.node({"streamRegistryChainAddress": "0x" + "12" * 20}), self.stream()
+        got, _ = self.upload(node, stream, self.chain.ownerKey)
+        self.assertIn("try again", json.dumps(got))
+        node.stop()
+
+    def test_what_is_known_crosses_a_swap(self):
+        gate = Gate(self.chain.url)
+        self.addCleanup(gate.stop)
+        node, stream = self.node(urls=[gate.url], admin={"socket": "admin"}), self.stream()
+        self.assertTrue(self.stored(node, stream, self.chain.ownerKey))
+        said = subprocess.run([program("logstore-broker"), "swap", "chain", "--config", node.config], capture_output=True,
+                              text=True, env=node.env)
+        self.assertIn("was swapped", said.stdout + said.stderr)
+        gate.set("500")
+        self.assertTrue(self.stored(node, stream, self.chain.ownerKey))
+        node.stop()
+
+
+class Anvil(Permissions, unittest.TestCase):
+    kind = "anvil"
+
+    def test_a_right_ends_at_its_time(self):
+        node, stream = self.node(), self.stream()
+        now = int(time.time())
+        self.chain.do("until", stream=stream, user=USERS[0], publish=now - 10, subscribe=now + 1000)
+        self.chain.do("until", stream=stream, user=USERS[1], publish=now + 1000, subscribe=0)
+        got, _ = self.upload(node, stream, KEYS[0], KEYS[1])
+        self.assertEqual([g is True for g in got], [False, True], got)
+        self.chain.do("until", stream=stream, user=USERS[2], publish=int(time.time()) + 2, subscribe=0)
+        self.assertTrue(self.stored(node, stream, KEYS[2]))
+        until(lambda: not self.stored(node, stream, KEYS[2]), what="the right ends, though it is remembered")
+        node.stop()
+
+    def test_a_contract_says_who_signs_for_it(self):
+        node, stream = self.node(), self.stream()
+        wallet = self.chain.do("wallet", owner=USERS[0])["contract"]
+        for user in (wallet, USERS[2]):
+            self.chain.do("grant", stream=stream, user=user)
+        got, _ = self.upload(node, stream, KEYS[0], KEYS[1], contract=wallet)
+        self.assertIs(got[0], True)
+        self.assertIn("does not accept the signature", json.dumps(got[1]))
+        got, _ = self.upload(node, stream, KEYS[2], contract=USERS[2])  # no contract is there
+        self.assertIn("does not accept the signature", json.dumps(got[0]))
+        got, _ = self.upload(node, stream, KEYS[0], contract=self.chain.do("wallet", owner=USERS[0])["contract"])
+        self.assertIn("no permission", json.dumps(got[0]))
+        node.stop()
+
+
+class Stub(Permissions, unittest.TestCase):
+    kind = "stub"
+
+
+if __name__ == "__main__":
+    unittest.main()
