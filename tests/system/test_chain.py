@@ -177,6 +177,8 @@ class Permissions:
         """What becomes of a message of each key: True stored, else the code and reason."""
         frames = [self.chain.message(key, stream, partition=partition, **how) for key in keys]
         status, answer = node.upload(join(frames), stream, partition)
+        if status != 200:
+            return [answer] * len(keys), status
         refused = {r["index"]: r for r in answer.get("rejected", [])}
         return [True if i not in refused else refused[i] for i in range(len(keys))], status
 
