@@ -148,6 +148,18 @@ void fetch_cancel(broker_fetch_job *job)
         job_free(job);
 }
 
+broker_str fetch_header(broker_fetch_job *job, const char *name)
+{
+    struct curl_header *found;
+
+    /* -1: of the last answer, where redirects led through others. */
+    if (curl_easy_header(job->easy, name, 0, CURLH_HEADER, -1, &found) != CURLHE_OK)
+        return (broker_str){NULL, 0};
+    if (found->amount > 1)
+        curl_easy_header(job->easy, name, found->amount - 1, CURLH_HEADER, -1, &found);
+    return (broker_str){found->value, strlen(found->value)};
+}
+
 void fetch_forget(fetcher *f, const ledger *owner)
 {
     broker_fetch_job *const lists[] = {f->running, f->waiting};

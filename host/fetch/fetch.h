@@ -20,6 +20,7 @@ void fetcher_close(fetcher *f, void (*closed)(void *arg), void *arg);
 broker_rc fetch_start(fetcher *f, ledger *owner, const broker_fetch_request *what,
                       broker_fetch_job **out, sb *why);
 void fetch_cancel(broker_fetch_job *job);
+broker_str fetch_header(broker_fetch_job *job, const char *name);
 /* Cancel all fetches of owner. */
 void fetch_forget(fetcher *f, const ledger *owner);
 

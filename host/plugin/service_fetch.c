@@ -13,4 +13,4 @@ static broker_rc start(broker_ctx *ctx, const broker_fetch_request *what, broker
     return rc;
 }
 
-const broker_fetch service_fetch = {sizeof service_fetch, 0, start, fetch_cancel};
+const broker_fetch service_fetch = {sizeof service_fetch, 0, start, fetch_cancel, fetch_header};

@@ -65,6 +65,7 @@
     X(net, header, LOOP, OLD, NEVER)                                                               \
     X(fetch, start, LOOP, NEW, BROKER_EIO)                                                         \
     X(fetch, cancel, LOOP, OLD, NEVER)                                                             \
+    X(fetch, header, LOOP, OLD, NEVER)                                                             \
     X(work, submit, ANY, NEW, BROKER_ENOMEM)                                                       \
     X(work, timer, LOOP, NEW, BROKER_ENOMEM)                                                       \
     X(work, timer_stop, LOOP, OLD, NEVER)                                                          \

@@ -2,6 +2,8 @@
  * and slowly in turn. */
 #include "kit.h"
 
+#include <strings.h>
+
 #define FETCH   0x66657463u
 #define SLOW_MS 50u
 
@@ -11,7 +13,7 @@ struct broker_fetch_job {
     void (*on_part)(void *self, broker_bytes part);
     void (*on_done)(void *self, broker_rc rc, uint32_t status, broker_bytes body, const char *why);
     unsigned result;
-    bool over;
+    bool over, inside; /* a callback of it runs */
     kit_timer *timer;
 };
 
@@ -50,16 +52,19 @@ static void job_done(void *arg)
     char *body = must_strdup(results[i].body); /* borrowed until on_done() returns */
     broker_bytes bytes = {(const uint8_t *)body, strlen(body)};
 
+    j->inside = true;
     if (j->on_part != NULL && bytes.len != 0) {
         CROSS("on_part", j->on_part(j->self, bytes));
         bytes.len = 0;
         if (j->over) { /* cancelled in there */
+            j->inside = false;
             free(body);
             return;
         }
     }
     job_end(j);
     CROSS("on_done", j->on_done(j->self, results[i].rc, results[i].status, bytes, results[i].why));
+    j->inside = false;
     free(body);
 }
 
@@ -103,4 +108,18 @@ static void cancel(broker_fetch_job *j)
     job_end(j);
 }
 
-const broker_fetch kit_fetch = {sizeof kit_fetch, 0, start, cancel};
+static broker_str header(broker_fetch_job *j, const char *name)
+{
+    static const char seconds[] = "1";
+
+    if (called_on(j, FETCH, CALL_fetch_header) == NULL)
+        return (broker_str){NULL, 0};
+    if (!j->inside)
+        finding("fetch.header() was called outside of on_part() and on_done()");
+    /* With "later" comes how much later. */
+    if (j->result % 6 == 2 && strcasecmp(name, "Retry-After") == 0)
+        return (broker_str){seconds, 1};
+    return (broker_str){NULL, 0};
+}
+
+const broker_fetch kit_fetch = {sizeof kit_fetch, 0, start, cancel, header};

@@ -154,12 +154,25 @@ static void post_answered(post *p, bool readable)
         endpoint_right(p->r, p->to);
 }
 
+/* Seconds; a date is taken for nothing. */
+static uint32_t retry_after(const post *p)
+{
+    broker_str text = p->r->s.fetch->header(p->job, "Retry-After");
+    int64_t seconds;
+
+    if (text.ptr == NULL || !parse_i64(text.ptr, text.len, &seconds) || seconds < 0)
+        return 0;
+    return seconds < UINT32_MAX / 1000 ? (uint32_t)seconds : UINT32_MAX / 1000;
+}
+
 static void on_done(void *self, broker_rc rc, uint32_t status, broker_bytes body, const char *why)
 {
     post *p = self;
     rpc *r = p->r;
     char said[48];
 
+    if (rc == BROKER_OK && BROKER_HAS(r->s.fetch, broker_fetch, header))
+        p->retry_s = retry_after(p);
     p->job = NULL;
     if (rc != BROKER_OK) {
         post_failed(p, 0, why != NULL ? why : "it cannot be reached");

@@ -247,19 +247,20 @@ void rpc_health(rpc *r)
     r->degraded = degraded;
 }
 
-/* Endpoints that failed are tried when their pause is over, whether anybody asks or not. */
+/* Endpoints that failed are tried when their pause is over, whether anybody asks or not; one
+ * request is enough for that. */
 static void on_tick(void *arg)
 {
     rpc *r = arg;
     uint64_t now = rpc_now(r);
 
+    rpc_flush(r);
     for (size_t i = 0; i < r->o.n_urls; i++) {
         endpoint *e = &r->endpoints[i];
 
-        if ((!e->known || e->failures != 0) && endpoint_is_usable(e, now))
+        if ((!e->known || e->failures != 0) && e->requests == 0 && endpoint_is_usable(e, now))
             post_check(r, e);
     }
-    rpc_flush(r);
 }
 
 /* ---- life ---- */

@@ -258,6 +258,7 @@ AT(broker_fetch, size, 0);
 AT(broker_fetch, reserved, 4);
 AT(broker_fetch, start, 8);
 AT(broker_fetch, cancel, 16);
+AT(broker_fetch, header, 24);
 
 AT(broker_work, size, 0);
 AT(broker_work, reserved, 4);

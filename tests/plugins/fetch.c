@@ -1,5 +1,5 @@
 /* fetch -- a plugin that makes HTTP requests as it is asked to:
- * GET /fetch?url=&method=&header=Name:value&body=&max=&timeout=&parts=1&cancel=N&times=N
+ * GET /fetch?url=&method=&header=Name:value&body=&max=&timeout=&parts=1&cancel=N&times=N&wants=Name
  * answers with what came of them. cancel=0: at once; N: at the Nth part. */
 #include <broker/plugin.h>
 
@@ -22,6 +22,7 @@ typedef struct ask {
     unsigned long long bytes;
     unsigned sum;
     char last[600];
+    char wants[64]; /* a header of the answer */
 } ask;
 
 static const char *query(plugin *p, broker_req *req, const char *name, char *out, size_t cap)
@@ -88,6 +89,12 @@ static void on_done(void *self, broker_rc rc, uint32_t status, broker_bytes body
     for (char *c = said; *c != '\0'; c++)
         if (*c == '"')
             *c = '\'';
+    if (a->wants[0] != '\0' && a->job != NULL) {
+        broker_str value = a->p->fetch->header(a->job, a->wants);
+
+        snprintf(said, sizeof said, "%.*s", value.ptr != NULL ? (int)value.len : 6,
+                 value.ptr != NULL ? value.ptr : "absent");
+    }
     snprintf(a->last, sizeof a->last, "\"rc\":%d,\"status\":%u,\"why\":\"%s\"", rc, status, said);
     if (--a->left == 0)
         answer(a, 200);
@@ -107,6 +114,7 @@ static void on_req(void *self, broker_req *req)
     a->req = req;
     a->cancel_at = (int)number(p, req, "cancel", -1);
     query(p, req, "url", url, sizeof url);
+    query(p, req, "wants", a->wants, sizeof a->wants);
     r.url = url;
     r.method = query(p, req, "method", method, sizeof method);
     if (r.method == NULL)

@@ -86,6 +86,7 @@ class Gate:
                 with gate.lock:
                     gate.asked.extend(q["method"] for q in (asked if isinstance(asked, list) else [asked]))
                     gate.posts += 1
+                    gate.times.append(time.monotonic())
                     mode = gate.mode
                 if mode == "hang":
                     gate.over.wait(60)
@@ -104,7 +105,8 @@ class Gate:
             def handle_error(self, *_):
                 pass  # clients that leave
 
-        self.lock, self.asked, self.posts, self.mode, self.over = threading.Lock(), [], 0, "pass", threading.Event()
+        self.lock, self.asked, self.posts, self.times, self.over = threading.Lock(), [], 0, [], threading.Event()
+        self.mode = "pass"
         self.server = Server(("127.0.0.1", 0), Handler)
         self.url = "http://127.0.0.1:%d/secret-key" % self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -263,6 +265,18 @@ class Permissions:
         until(lambda: node.get("/readyz")[0] == 200, what="the node is ready again")
         self.assertTrue(self.stored(node, stream, self.chain.ownerKey))
         self.assertNotIn("secret-key", node.said())
+        node.stop()
+
+    def test_an_endpoint_is_left_alone_for_as_long_as_it_asks(self):
+        gate = Gate(self.chain.url)
+        self.addCleanup(gate.stop)
+        node, stream = self.node(urls=[gate.url]), self.stream()
+        until(lambda: gate.posts == 1, what="the endpoint is known")
+        gate.set("429")
+        self.assertIn("try again", json.dumps(self.upload(node, stream, self.chain.ownerKey)))
+        waited = [b - a for a, b in zip(gate.times[1:], gate.times[2:])]
+        self.assertGreater(len(waited), 1)
+        self.assertGreaterEqual(min(waited), 0.99, waited)
         node.stop()
 
     def test_another_endpoint_is_asked_when_one_fails(self):

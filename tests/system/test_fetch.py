@@ -145,6 +145,11 @@ class Fetch(unittest.TestCase):
         self.ask(self.server.url + "echo/", method="POST", body="{}", header="Content-Type:application/json")
         self.assertEqual(self.server.asked[-1][2]["Content-Type"], "application/json")
 
+    def test_headers_of_the_last_answer_can_be_read(self):
+        url = self.server.url + "to/" + urllib.parse.quote(self.server.url + "bytes/256", "")
+        self.assertEqual(self.ask(url, wants="content-length")["why"], "256")
+        self.assertEqual(self.ask(url, wants="Location")["why"], "absent")  # of the redirect
+
     def test_redirects_are_followed_five_times(self):
         self.assertEqual(self.ask(self.server.url + "hops/5")["bytes"], 5)
         got = self.ask(self.server.url + "hops/6")

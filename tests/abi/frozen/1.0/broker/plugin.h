@@ -613,6 +613,9 @@ typedef struct broker_fetch {
     broker_rc (*start)(broker_ctx *ctx, const broker_fetch_request *what,
                        broker_fetch_job **out);                        /* [loop] */
     void (*cancel)(broker_fetch_job *job);                             /* [loop] */
+    /* [loop] Inside on_part() and on_done(): a header of the answer, without regard to case; the last
+     * one where it stands more than once. ptr is NULL when absent. Valid until the callback returns. */
+    broker_str (*header)(broker_fetch_job *job, const char *name);
 } broker_fetch;
 
 /* ---- Service: work and timers -------------------------------------------- */
