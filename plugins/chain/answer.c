@@ -88,8 +88,7 @@ bool answer_read(const void *body, size_t len, void (*each)(void *arg, const ans
     size_t i;
 
     if (json_is_array(root)) {
-        json_array_foreach (root, i, o)
-            ok = ok && one_read(o, each, arg);
+        json_array_foreach(root, i, o) ok = ok && one_read(o, each, arg);
     } else if (ok) {
         ok = one_read(root, each, arg);
     }

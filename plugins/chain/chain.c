@@ -36,37 +36,52 @@ static const char *services_find(broker_ctx *ctx, chain *c)
                                  : NULL;
 }
 
-/* ---- state: {v, facts} ---- */
+/* ---- state: {v, facts, events} ---- */
+
+static const char *parts_take(chain *c, const unpacked_map *m)
+{
+    size_t known_len, events_len;
+    const char *known = unpack_bytes(m, "facts", &known_len);
+    const char *read = unpack_bytes(m, "events", &events_len);
+
+    if (unpack_uint(m, "v", 0) != STATE_VERSION)
+        return "it is of another version";
+    if (known == NULL || !views_load(c->views, known, known_len))
+        return "it is damaged";
+    /* Settings may have changed: there are none, or none are wanted. */
+    if (read != NULL && events_len != 0 && c->events != NULL &&
+        !events_load(c->events, read, events_len))
+        return "it is damaged";
+    return NULL;
+}
 
 static broker_rc state_take(chain *c, broker_bytes state)
 {
     unpacked *u;
-    const char *bytes;
-    size_t len;
-    const char *why = NULL;
+    const char *why;
 
     if (state.len == 0)
         return BROKER_OK;
     if (unpack(state.ptr, state.len, &u) != 1)
         return c->s.ctx->host->fail(c->s.ctx, BROKER_ESTATE, "it is not the state of this plugin");
-    if (unpack_uint(unpacked_root(u), "v", 0) != STATE_VERSION)
-        why = "it is of another version";
-    bytes = unpack_bytes(unpacked_root(u), "facts", &len);
-    if (why == NULL && (bytes == NULL || !views_load(c->views, bytes, len)))
-        why = "it is damaged";
+    why = parts_take(c, unpacked_root(u));
     unpacked_free(u);
     return why == NULL ? BROKER_OK : c->s.ctx->host->fail(c->s.ctx, BROKER_ESTATE, why);
 }
 
 static void state_make(const chain *c, sb *out)
 {
-    sb known = SB_INIT;
+    sb known = SB_INIT, read = SB_INIT;
 
     views_save(c->views, &known);
-    pack_map(out, 2);
+    if (c->events != NULL)
+        events_save(c->events, &read);
+    pack_map(out, 3);
     pack_uint(out, "v", STATE_VERSION);
     pack_bytes(out, "facts", known.data, known.len);
+    pack_bytes(out, "events", read.data, read.len);
     sb_done(&known);
+    sb_done(&read);
 }
 
 /* ---- life ---- */
@@ -75,11 +90,32 @@ static void destroy(void *self)
 {
     chain *c = self;
 
+    streams_free(c->streams);
+    events_free(c->events);
     checker_free(c->checker);
     views_free(c->views);
     rpc_free(c->rpc);
     settings_done(&c->settings);
     free(c);
+}
+
+static void on_changed(void *arg, broker_str stream)
+{
+    views_changed(arg, stream);
+}
+
+static void parts_make(chain *c)
+{
+    settings *o = &c->settings;
+
+    c->rpc = rpc_new(&o->rpc, &c->s);
+    c->views = views_new(&o->views, &c->s, c->rpc);
+    c->checker = checker_new(&c->s, c->views, c->rpc, c->verify);
+    o->events.changed = on_changed;
+    o->events.arg = c->views;
+    if (o->has_events)
+        c->events = events_new(&o->events, &c->s, c->rpc);
+    c->streams = streams_new(c->views, c->rpc, c->events);
 }
 
 static broker_rc create(broker_ctx *ctx, void **self)
@@ -97,9 +133,7 @@ static broker_rc create(broker_ctx *ctx, void **self)
         free(c);
         return rc;
     }
-    c->rpc = rpc_new(&c->settings.rpc, &c->s);
-    c->views = views_new(&c->settings.views, &c->s, c->rpc);
-    c->checker = checker_new(&c->s, c->views, c->rpc, c->verify);
+    parts_make(c);
     *self = c;
     return BROKER_OK;
 }
@@ -114,9 +148,14 @@ static broker_rc start(void *self, broker_bytes state)
     if (rc == BROKER_OK)
         rc = checker_offer(c->checker);
     if (rc == BROKER_OK)
-        rc = rpc_open(c->rpc);
+        rc = streams_offer(c->streams, c->s.ctx, c->registry);
     if (rc == BROKER_OK)
-        broker_logf(c->s.ctx, BROKER_LOG_INFO, "chain %llu is asked at %zu endpoints, %zu must agree",
+        rc = rpc_open(c->rpc);
+    if (rc == BROKER_OK && c->events != NULL)
+        rc = events_open(c->events);
+    if (rc == BROKER_OK)
+        broker_logf(c->s.ctx, BROKER_LOG_INFO,
+                    "chain %llu is asked at %zu endpoints, %zu must agree",
                     (unsigned long long)c->settings.rpc.chain_id, c->settings.rpc.n_urls,
                     c->settings.rpc.quorum);
     return rc;
@@ -135,7 +174,10 @@ static broker_rc quiesce(void *self, broker_writer *out)
     sb_done(&state);
     if (rc != BROKER_OK)
         return rc;
+    streams_leave(c->streams);
     rpc_give_up(c->rpc);
+    if (c->events != NULL)
+        events_close(c->events);
     rpc_close(c->rpc);
     return BROKER_OK;
 }

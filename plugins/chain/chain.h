@@ -3,8 +3,10 @@
 #define CHAIN_CHAIN_H
 
 #include "checker.h"
+#include "events.h"
 #include "rpc.h"
 #include "settings.h"
+#include "streams.h"
 #include "views.h"
 
 typedef struct chain {
@@ -16,6 +18,8 @@ typedef struct chain {
     rpc *rpc;
     views *views;
     checker *checker;
+    events *events; /* NULL: the settings say no */
+    streams *streams;
 } chain;
 
 #endif

@@ -7,9 +7,9 @@
  *      rc = chain->ask(self, &question, &value, on_answer, me);
  *      registry->leave(peer);
  *
- * [loop] throughout. Do not stay entered until the answer comes: leave() at once. Whoever asked gets
- * its answer, BROKER_EGONE when the build that was asked leaves first, and takes back what it has
- * asked (cancel) before it leaves itself. The table grows at the end only; see its size. */
+ * [loop] throughout. Do not stay entered until the answer comes: leave() at once. Whoever asked
+ * gets its answer, BROKER_EGONE when the build that was asked leaves first, and takes back what it
+ * has asked (cancel) before it leaves itself. The table grows at the end only; see its size. */
 #ifndef CHAIN_STREAMS_H
 #define CHAIN_STREAMS_H
 
@@ -24,7 +24,7 @@
 
 typedef struct chain_question {
     uint32_t size;
-    uint32_t what;    /* CHAIN_*                                         */
+    uint32_t what;     /* CHAIN_*                                         */
     broker_str stream; /* domain in lower case                           */
     broker_bytes user; /* 20 bytes EVM, 33 P-256, 2592 ML-DSA-87         */
 } chain_question;

@@ -20,8 +20,8 @@ typedef struct lane_slot {
 lanes *lanes_new(void);
 void lanes_free(lanes *l); /* accepts NULL; slots are their owners' */
 size_t lanes_used(const lanes *l);
-/* At the end of the lane. False: somebody else stands before it. Two slots of one owner in a lane do
- * not wait for each other. */
+/* At the end of the lane. False: somebody else stands before it. Two slots of one owner in a lane
+ * do not wait for each other. */
 bool lane_enter(lanes *l, lane_slot *s, uint64_t lane, void *owner);
 /* Its owner leaves. The slot that is first now, if another's; NULL: none. */
 lane_slot *lane_leave(lanes *l, lane_slot *s);

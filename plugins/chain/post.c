@@ -1,4 +1,5 @@
-/* post -- requests to endpoints: filled with calls, sent, and taken apart when they are answered. */
+/* post -- requests to endpoints: filled with calls, sent, and taken apart when they are answered.
+ */
 #include "answer.h"
 #include "rpc_parts.h"
 
@@ -144,7 +145,8 @@ static void post_answered(post *p, bool readable)
         return;
     }
     if (nothing && endpoint_is_usable(p->to, rpc_now(p->r))) {
-        post_failed(p, 0, readable ? "an answer to something else" : "an answer that is not JSON-RPC");
+        post_failed(p, 0,
+                    readable ? "an answer to something else" : "an answer that is not JSON-RPC");
         return;
     }
     for (size_t i = 0; i < p->n; i++)

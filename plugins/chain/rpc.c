@@ -45,17 +45,6 @@ void call_left(rpc_call *c)
     c->requests--;
 }
 
-void call_answered(rpc_call *c, size_t who, rpc_end end, const char *text)
-{
-    vote *v = &c->votes[who];
-
-    if (v->state != VOTE_ASKED)
-        return; /* twice */
-    v->state = VOTE_GIVEN;
-    v->end = end;
-    v->text = must_strdup(text);
-}
-
 void call_unanswered(rpc_call *c, size_t who, const char *why, bool again, bool counts)
 {
     vote *v = &c->votes[who];
@@ -66,6 +55,23 @@ void call_unanswered(rpc_call *c, size_t who, const char *why, bool again, bool 
     v->state = again && v->tries < RPC_TRIES ? VOTE_NONE : VOTE_ERROR;
     free(c->why);
     c->why = must_strdup(why);
+}
+
+void call_answered(rpc_call *c, size_t who, rpc_end end, const char *text)
+{
+    vote *v = &c->votes[who];
+    char *kept;
+
+    if (v->state != VOTE_ASKED)
+        return; /* twice */
+    kept = end == RPC_RESULT && c->how.reduce != NULL ? c->how.reduce(text) : must_strdup(text);
+    if (kept == NULL) {
+        call_unanswered(c, who, "it has no such answer", true, true);
+        return;
+    }
+    v->state = VOTE_GIVEN;
+    v->end = end;
+    v->text = kept;
 }
 
 /* ---- votes ---- */
@@ -136,19 +142,23 @@ static void call_fail(rpc_call *c, const char *otherwise)
     sb_done(&why);
 }
 
-static void call_step(rpc_call *c, uint64_t now)
+/* What can be said of the call now: it is over, or others are asked. quiet: not that it is over. */
+static void call_step(rpc_call *c, uint64_t now, bool quiet)
 {
-    size_t most, asked = 0, open = 0, quorum = c->r->o.quorum;
+    size_t most, asked = 0, open = 0, quorum = c->how.quorum;
     const vote *best = votes_count(c, &most);
 
     if (most >= quorum) {
-        call_end(c, best->end, best->text);
+        if (!quiet)
+            call_end(c, best->end, best->text);
         return;
     }
     for (size_t i = 0; i < c->r->o.n_urls; i++) {
         asked += c->votes[i].state == VOTE_ASKED;
         open += may_answer(c, i, now);
     }
+    if (quiet && (now >= c->deadline_ms || most + asked + open < quorum))
+        return;
     if (now >= c->deadline_ms)
         call_fail(c, "no endpoint has answered in time");
     else if (most + asked + open < quorum)
@@ -159,7 +169,8 @@ static void call_step(rpc_call *c, uint64_t now)
 
 /* ---- asking ---- */
 
-rpc_call *rpc_ask(rpc *r, const char *method, const char *params, rpc_done done, void *arg)
+rpc_call *rpc_ask(rpc *r, const char *method, const char *params, const rpc_how *how, rpc_done done,
+                  void *arg)
 {
     rpc_call *c;
 
@@ -169,6 +180,9 @@ rpc_call *rpc_ask(rpc *r, const char *method, const char *params, rpc_done done,
     c->r = r;
     c->id = ++r->next_id;
     c->deadline_ms = rpc_now(r) + r->o.patience_ms;
+    c->how = how != NULL ? *how : (rpc_how){.quorum = 0};
+    if (c->how.quorum == 0)
+        c->how.quorum = r->o.quorum;
     c->method = must_strdup(method);
     c->params = must_strdup(params);
     c->done = done;
@@ -198,7 +212,7 @@ void rpc_flush(rpc *r)
         r->again = false;
         for (rpc_call *c = r->calls, *next; c != NULL; c = next) {
             if (!c->over)
-                call_step(c, now);
+                call_step(c, now, false);
             next = c->next;
             if (c->over && c->requests == 0)
                 call_free(c);
@@ -206,6 +220,20 @@ void rpc_flush(rpc *r)
         posts_send(r);
     }
     r->flushing = false;
+}
+
+void rpc_push(rpc *r)
+{
+    uint64_t now = rpc_now(r);
+
+    if (r->flushing) {
+        r->again = true;
+        return;
+    }
+    for (rpc_call *c = r->calls; c != NULL; c = c->next)
+        if (!c->over)
+            call_step(c, now, true);
+    posts_send(r);
 }
 
 void rpc_give_up(rpc *r)
@@ -239,8 +267,10 @@ void rpc_health(rpc *r)
     if (degraded != r->degraded) {
         char why[120];
 
-        snprintf(why, sizeof why, "the chain cannot be asked: %zu of %zu endpoints answer, %zu "
-                 "must", well, r->o.n_urls, r->o.quorum);
+        snprintf(why, sizeof why,
+                 "the chain cannot be asked: %zu of %zu endpoints answer, %zu "
+                 "must",
+                 well, r->o.n_urls, r->o.quorum);
         r->s.node->state(r->s.ctx, degraded ? BROKER_STATE_DEGRADED : BROKER_STATE_READY,
                          degraded ? why : "the chain can be asked again");
     }

@@ -35,6 +35,14 @@ typedef struct rpc_options {
     size_t max_calls;
 } rpc_options;
 
+/* How a call is asked; NULL stands for zeros. */
+typedef struct rpc_how {
+    size_t quorum; /* 0: the one of the options */
+    /* What counts of a result, written in one way: endpoints say the same with other trimmings.
+     * Freed by the caller with free(). NULL: it is no answer to this. */
+    char *(*reduce)(const char *text);
+} rpc_how;
+
 /* What it uses of the host. */
 typedef struct rpc_services {
     broker_ctx *ctx;
@@ -53,9 +61,12 @@ void rpc_free(rpc *r); /* accepts NULL; nobody is told */
 
 /* params is JSON. done() comes once, later or inside rpc_flush(), never from in here. NULL: too
  * many calls wait. */
-rpc_call *rpc_ask(rpc *r, const char *method, const char *params, rpc_done done, void *arg);
+rpc_call *rpc_ask(rpc *r, const char *method, const char *params, const rpc_how *how, rpc_done done,
+                  void *arg);
 /* Send what waits. Whoever asks does this when all is asked that there is to ask. */
 void rpc_flush(rpc *r);
+/* The same, and no done() comes from inside. */
+void rpc_push(rpc *r);
 /* done() does not come. */
 void rpc_forget(rpc_call *c);
 /* All that waits fails. */

@@ -6,11 +6,11 @@
 #include "endpoint.h"
 #include "rpc.h"
 
-#define RPC_BATCH       20u         /* calls of one request          */
-#define RPC_TRIES       3u          /* of one call at one endpoint   */
-#define RPC_ANSWER_MAX  (4u << 20)  /* bytes                         */
-#define RPC_FAILURES    3u          /* in a row: nobody waits for it */
-#define RPC_TICK_MS     250u
+#define RPC_BATCH      20u        /* calls of one request          */
+#define RPC_TRIES      3u         /* of one call at one endpoint   */
+#define RPC_ANSWER_MAX (4u << 20) /* bytes                         */
+#define RPC_FAILURES   3u         /* in a row: nobody waits for it */
+#define RPC_TICK_MS    250u
 
 typedef enum vote_state {
     VOTE_NONE,  /* may be asked                     */
@@ -31,6 +31,7 @@ struct rpc_call {
     rpc_call *next, **at;
     uint64_t id, deadline_ms;
     char *method, *params;
+    rpc_how how;
     rpc_done done;
     void *arg;
     bool over;       /* done() was called, or is not wanted */

@@ -29,8 +29,9 @@ static broker_rc address_read(broker_ctx *ctx, const broker_config *config, size
     if (text.len == 0 && chain_id == POLYGON)
         text = (broker_str){polygon, strlen(polygon)};
     if (!eth_address_parse(text.ptr, text.len, out))
-        broker_failf(ctx, BROKER_ECONFIG, "'%s' must be given for chain %llu: an address, \"0x...\"",
-                     key, (unsigned long long)chain_id);
+        broker_failf(ctx, BROKER_ECONFIG,
+                     "'%s' must be given for chain %llu: an address, \"0x...\"", key,
+                     (unsigned long long)chain_id);
     return BROKER_OK;
 }
 
@@ -64,6 +65,7 @@ static broker_rc quorum_read(broker_ctx *ctx, const broker_config *config, rpc_o
 static void numbers_read(broker_ctx *ctx, const broker_config *config, settings *s)
 {
     rpc_options *o = &s->rpc;
+    events_options *e = &s->events;
 
     o->chain_id = (uint64_t)config->integer(ctx, "chainId");
     o->timeout_ms = (uint32_t)config->integer(ctx, "timeoutMs");
@@ -74,19 +76,19 @@ static void numbers_read(broker_ctx *ctx, const broker_config *config, settings 
     s->views.max_age_ms = (uint64_t)config->integer(ctx, "cache.maxAge");
     s->views.denied_ms = (uint64_t)config->integer(ctx, "cache.maxAgeDenied");
     s->views.signer_age_ms = SIGNER_AGE_MS;
-    s->events = config->boolean(ctx, "events.enabled") != 0;
-    s->has_from_block = config->json(ctx, "events.fromBlock").len != 0;
-    s->from_block = (uint64_t)config->integer(ctx, "events.fromBlock");
-    s->confirmations = (uint64_t)config->integer(ctx, "events.confirmations");
-    s->poll_ms = (uint64_t)config->integer(ctx, "events.pollInterval");
-    s->max_blocks = (uint64_t)config->integer(ctx, "events.maxBlocks");
+    s->has_events = config->boolean(ctx, "events.enabled") != 0;
+    e->has_from_block = config->json(ctx, "events.fromBlock").len != 0;
+    e->from_block = (uint64_t)config->integer(ctx, "events.fromBlock");
+    e->confirmations = (uint64_t)config->integer(ctx, "events.confirmations");
+    e->poll_ms = (uint64_t)config->integer(ctx, "events.pollInterval");
+    e->max_blocks = (uint64_t)config->integer(ctx, "events.maxBlocks");
 }
 
 broker_rc settings_read(broker_ctx *ctx, const broker_config *config, settings *s)
 {
     broker_rc rc;
 
-    *s = (settings){.events = false};
+    *s = (settings){.has_events = false};
     numbers_read(ctx, config, s);
     urls_read(ctx, config, &s->rpc);
     rc = quorum_read(ctx, config, &s->rpc);
@@ -94,6 +96,7 @@ broker_rc settings_read(broker_ctx *ctx, const broker_config *config, settings *
         rc = address_read(ctx, config, 0, s->rpc.chain_id, s->views.stream_registry);
     if (rc == BROKER_OK)
         rc = address_read(ctx, config, 1, s->rpc.chain_id, s->views.storage_registry);
+    memcpy(s->events.storage_registry, s->views.storage_registry, 20);
     if (rc != BROKER_OK)
         settings_done(s);
     return rc;

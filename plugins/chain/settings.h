@@ -2,15 +2,15 @@
 #ifndef CHAIN_SETTINGS_H
 #define CHAIN_SETTINGS_H
 
+#include "events.h"
 #include "rpc.h"
 #include "views.h"
 
 typedef struct settings {
     rpc_options rpc; /* the urls are the settings' */
     views_options views;
-    bool events;
-    bool has_from_block;
-    uint64_t from_block, confirmations, poll_ms, max_blocks;
+    bool has_events;
+    events_options events; /* changed and arg are not the settings' */
 } settings;
 
 /* A failure is told to the host. [loop] */

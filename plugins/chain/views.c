@@ -216,7 +216,7 @@ static asking *asking_new(views *v, const view_question *q, const fact_key *key)
     a->asked_ms = now_ms(v);
     a->last = &a->first;
     put_call(v, q, &params);
-    if (rpc_ask(v->rpc, "eth_call", params.data, on_rpc, a) == NULL) {
+    if (rpc_ask(v->rpc, "eth_call", params.data, NULL, on_rpc, a) == NULL) {
         sb_done(&params);
         free(a);
         return NULL;
@@ -305,9 +305,9 @@ views *views_new(const views_options *o, const rpc_services *s, rpc *r)
 broker_rc views_open(views *v)
 {
     const broker_metrics *m = v->s.metrics;
-    broker_rc rc = m->counter(v->s.ctx, "lookups_total", "from=\"memory\"",
-                              "What was asked of this plugin, by where the answer is from.",
-                              &v->known);
+    broker_rc rc =
+        m->counter(v->s.ctx, "lookups_total", "from=\"memory\"",
+                   "What was asked of this plugin, by where the answer is from.", &v->known);
 
     if (rc == BROKER_OK)
         rc = m->counter(v->s.ctx, "lookups_total", "from=\"chain\"", "", &v->asked);

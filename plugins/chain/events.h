@@ -1,0 +1,39 @@
+/* events -- storage nodes put to streams and taken from them, as the chain's logs say, in order.
+ *
+ * Blocks are read in ranges up to where they are confirmed; of the last ranges the hash of the last
+ * block is remembered. When one is another later, the chain was reorganised: what was said of those
+ * ranges is taken back and they are read again. [loop] */
+#ifndef CHAIN_EVENTS_H
+#define CHAIN_EVENTS_H
+
+#include "chain_streams.h"
+#include "rpc.h"
+
+typedef struct events events;
+
+typedef struct events_options {
+    uint8_t storage_registry[20];
+    bool has_from_block;
+    uint64_t from_block; /* otherwise from where the chain is when it is first asked */
+    uint64_t confirmations, poll_ms, max_blocks;
+    /* [loop] Each event, before the followers hear of it. */
+    void (*changed)(void *arg, broker_str stream);
+    void *arg;
+} events_options;
+
+events *events_new(const events_options *o, const rpc_services *s, rpc *r);
+broker_rc events_open(events *e);
+/* rpc_give_up() first. */
+void events_close(events *e);
+void events_free(events *e); /* accepts NULL */
+
+/* node NULL: all. */
+chain_follower *events_follow(events *e, const uint8_t node[20], chain_on_storage on_storage,
+                              void *arg);
+void events_unfollow(events *e, chain_follower *f);
+
+/* Where it stands, for the next build. */
+void events_save(const events *e, sb *out);
+bool events_load(events *e, const void *bytes, size_t len);
+
+#endif
