@@ -50,9 +50,11 @@ typedef struct chain_streams {
                      void *arg);
     /* answer() does not come for anything asked with arg. */
     void (*cancel)(void *self, void *arg);
-    /* Events of one node (NULL: of all) in blocks that are confirmed, from the block where the
-     * plugin stands (settings, "events"), later than this call. Not across builds of `chain`: when
-     * enter() gives another table or self, follow again. BROKER_ENOSYS: the settings say no. */
+    /* Events of one node (NULL: of all) in blocks that are confirmed, later than this call. With
+     * `events.fromBlock` in the settings reading begins there when the first follows; else with the
+     * block the chain is at when the node starts. Not across builds of `chain`: when enter() gives
+     * another self, follow again; until somebody does, nothing is read that was followed before.
+     * BROKER_ENOSYS: the settings say no. */
     broker_rc (*follow)(void *self, const uint8_t node[20], chain_on_storage on_storage, void *arg,
                         chain_follower **out);
     void (*unfollow)(void *self, chain_follower *f);

@@ -23,6 +23,7 @@ struct events {
     rpc_services s;
     rpc *rpc;
     bool started, asking, telling;
+    bool waits;                /* for somebody who follows: nothing is to be missed */
     uint64_t next, safe, span; /* block to be read next, last to be read now, how many at once */
     past_range range;          /* being read */
     past past;
@@ -216,7 +217,7 @@ static void on_time(void *arg)
     events *e = arg;
     sb none = SB_INIT;
 
-    if (e->asking)
+    if (e->asking || e->waits)
         return;
     e->asking = true;
     sb_puts(&none, "[]");
@@ -239,6 +240,7 @@ chain_follower *events_follow(events *e, const uint8_t node[20], chain_on_storag
     f->arg = arg;
     f->next = e->followers;
     e->followers = f;
+    e->waits = false;
     return f;
 }
 
@@ -259,6 +261,7 @@ events *events_new(const events_options *o, const rpc_services *s, rpc *r)
     e->s = *s;
     e->rpc = r;
     e->span = o->max_blocks;
+    e->waits = o->has_from_block;
     return e;
 }
 
@@ -300,9 +303,9 @@ void events_free(events *e)
 
 void events_save(const events *e, sb *out)
 {
-    uint8_t head[9] = {e->started};
+    uint8_t head[10] = {e->started, e->waits || e->followers != NULL};
 
-    put_u64be(head + 1, e->next);
+    put_u64be(head + 2, e->next);
     sb_append(out, head, sizeof head);
     past_save(&e->past, out);
 }
@@ -310,11 +313,13 @@ void events_save(const events *e, sb *out)
 bool events_load(events *e, const void *bytes, size_t len)
 {
     view in = view_of(bytes, len);
-    uint8_t started;
+    uint8_t started, waits;
 
-    if (!view_u8(&in, &started) || started > 1 || !view_u64be(&in, &e->next) ||
-        !past_load(&e->past, &in) || view_left(&in) != 0)
+    past_done(&e->past); /* of this build, when it is started again */
+    if (!view_u8(&in, &started) || started > 1 || !view_u8(&in, &waits) || waits > 1 ||
+        !view_u64be(&in, &e->next) || !past_load(&e->past, &in) || view_left(&in) != 0)
         return false;
     e->started = started == 1;
+    e->waits = waits == 1 && e->followers == NULL;
     return true;
 }

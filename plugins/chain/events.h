@@ -14,7 +14,9 @@ typedef struct events events;
 typedef struct events_options {
     uint8_t storage_registry[20];
     bool has_from_block;
-    uint64_t from_block; /* otherwise from where the chain is when it is first asked */
+    /* From there on, for the first who follows; otherwise from where the chain is when it is first
+     * asked. */
+    uint64_t from_block;
     uint64_t confirmations, poll_ms, max_blocks;
     /* [loop] Each event, before the followers hear of it. */
     void (*changed)(void *arg, broker_str stream);

@@ -273,10 +273,10 @@ void post_check(rpc *r, endpoint *e)
     sb_done(&body);
 }
 
-void posts_cancel(rpc *r)
+void posts_drop(rpc *r, bool cancel)
 {
     while (r->posts != NULL) {
-        if (r->posts->job != NULL)
+        if (cancel && r->posts->job != NULL)
             r->s.fetch->cancel(r->posts->job);
         post_free(r->posts);
     }

@@ -238,7 +238,7 @@ void rpc_push(rpc *r)
 
 void rpc_give_up(rpc *r)
 {
-    posts_cancel(r);
+    posts_drop(r, true);
     r->flushing = true; /* done() must not have them freed under our feet */
     for (rpc_call *c = r->calls; c != NULL; c = c->next)
         if (!c->over)
@@ -362,6 +362,9 @@ void rpc_free(rpc *r)
 {
     if (r == NULL)
         return;
+    posts_drop(r, false); /* the host has ended them */
+    while (r->calls != NULL)
+        call_free(r->calls);
     for (size_t i = 0; i < r->o.n_urls; i++)
         endpoint_done(&r->endpoints[i]);
     free(r);

@@ -72,7 +72,8 @@ bool post_put(rpc *r, size_t who, rpc_call *c);
 void posts_send(rpc *r);
 /* Ask an endpoint for its chain, unless it is being asked. */
 void post_check(rpc *r, endpoint *e);
-void posts_cancel(rpc *r);
+/* Forget all; cancel: they are still under way. */
+void posts_drop(rpc *r, bool cancel);
 
 /* rpc.c */
 void call_answered(rpc_call *c, size_t who, rpc_end end, const char *text);

@@ -14,6 +14,7 @@ PEERS = os.path.join(ROOT, "tests", "peers")
 KEYS = ["0x" + byte * 32 for byte in ("22", "33", "44")]
 USERS = ["0x1563915e194d8cfba1943570603f7606a3115508", "0x5cbdd86a2fa8dc4bddd8a8f69dba48572eec07fb",
          "0x7564105e977516c53be337314c7e53838967bdac"]
+NODE_KEY, NODE = "0x" + "55" * 32, "0xe1fae9b4fab2f5726677ecfa912d96b0b683e6a9"
 NOW = 1700000000000
 
 
@@ -58,6 +59,7 @@ def chain_node(chain, settings=None, urls=None, **config):
     with open(node.config) as file:
         whole = json.load(file)
     whole["plugins"]["chain"] = section
+    whole["plugins"]["asker"] = {"module": os.path.join(BUILD, "test-plugins", "asker.so")}
     with open(node.config, "w") as out:
         json.dump(whole, out)
     return node.start()
@@ -124,6 +126,11 @@ class Gate:
         if mode == "hang":
             return 200, b""
         asked = json.loads(body)
+        if mode == "long ranges" and not isinstance(asked, list) and asked["method"] == "eth_getLogs":
+            first, last = (int(asked["params"][0][k], 16) for k in ("fromBlock", "toBlock"))
+            if last - first >= 2:
+                error = {"code": -32005, "message": "query returned more than 10000 results"}
+                return 200, json.dumps({"jsonrpc": "2.0", "id": asked["id"], "error": error}).encode()
         if mode == "no batches" and isinstance(asked, list):
             return 400, b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"batches are not supported"}}'
         if mode == "lies" and not isinstance(asked, list) and asked["method"] == "eth_call":
@@ -327,6 +334,66 @@ class Permissions:
         self.assertIn("try again", json.dumps(got))
         node.stop()
 
+    def test_other_plugins_ask_what_they_want(self):
+        node, stream = self.node(), self.stream(partitions=7)
+        self.chain.do("grant", stream=stream, user=USERS[0])
+        self.chain.do("grant", stream=stream, user=USERS[1], right=3)
+
+        def ask(what, user="", of=stream):
+            return node.json("/ask?what=%d&stream=%s&user=%s" % (what, of.replace("/", "%2F"), user[2:]))
+
+        self.assertEqual(ask(1), {"rc": 0, "value": 7, "at_once": False})
+        self.assertEqual(ask(1), {"rc": 0, "value": 7, "at_once": True})
+        self.assertEqual(ask(1, of=self.chain.owner + "/nowhere")["value"], 0)
+        self.assertEqual([ask(2, u)["value"] for u in USERS], [1, 0, 0])
+        self.assertEqual([ask(3, u)["value"] for u in USERS], [0, 1, 0])
+        self.assertEqual(ask(4, NODE)["value"], 0)
+        self.assertEqual(ask(4, NODE)["at_once"], True)
+        self.assertEqual(ask(4, "0x12")["rc"], -1)
+        self.assertEqual(ask(9)["rc"], -1)
+        node.stop()
+
+    def heard(self, node, n):
+        return until(lambda: (lambda h: h if len(h) >= n else None)(node.json("/heard")), what="%d events" % n)
+
+    def test_storage_events_are_heard_in_order_from_a_block_on(self):
+        stream = self.stream()
+        self.register()
+        first = self.chain.do("assign", stream=stream, node=NODE)["block"]
+        gate = Gate(self.chain.url)
+        self.addCleanup(gate.stop)
+        gate.set("long ranges")
+        events = {"enabled": True, "fromBlock": first, "confirmations": 0, "pollInterval": 100, "maxBlocks": 1000}
+        node = self.node({"events": events}, [gate.url], admin={"socket": "admin"})
+        node.get("/heard")
+        self.chain.do("assign", stream=stream, node=NODE, on=False)
+        self.assertEqual([(h["added"], h["node"], h["stream"]) for h in self.heard(node, 2)],
+                         [(True, NODE[2:6], stream), (False, NODE[2:6], stream)])
+        for on in (True, False) * 5:
+            self.chain.do("assign", stream=stream, node=NODE, on=on)
+        heard = self.heard(node, 12)
+        self.assertEqual([h["added"] for h in heard], [True, False] * 6)
+        self.assertEqual([h["block"] for h in heard], list(range(first, first + 12)))
+        # What it stands at crosses a swap: nothing is told twice.
+        subprocess.run([program("logstore-broker"), "swap", "chain", "--config", node.config], env=node.env, check=True,
+                       capture_output=True)
+        node.get("/heard")
+        self.chain.do("assign", stream=stream, node=NODE)
+        self.assertEqual(len(self.heard(node, 13)), 13)
+        node.stop()
+
+    def test_an_assignment_is_known_by_its_event(self):
+        stream = self.stream()
+        self.register()
+        events = {"enabled": True, "confirmations": 0, "pollInterval": 100}
+        node = self.node({"events": events})
+        until(lambda: metric(node, 'chain_requests_total{result="ok"}') > 2, what="it knows where the chain is")
+        path = "/ask?what=4&stream=%s&user=%s" % (stream.replace("/", "%2F"), NODE[2:])
+        self.assertEqual(node.json(path)["value"], 0)
+        self.chain.do("assign", stream=stream, node=NODE)
+        until(lambda: node.json(path)["value"] == 1, 5, what="the assignment is known before its absence is old")
+        node.stop()
+
     def test_what_is_known_crosses_a_swap(self):
         gate = Gate(self.chain.url)
         self.addCleanup(gate.stop)
@@ -370,8 +437,39 @@ class Anvil(Permissions, unittest.TestCase):
         node.stop()
 
 
+    def register(self):
+        if not getattr(Anvil, "registered", False):
+            self.chain.do("node", key=NODE_KEY)
+        Anvil.registered = True
+
+    def test_a_reorganisation_takes_back_what_was_told(self):
+        self.register()
+        stream, other = self.stream(), self.stream()
+        events = {"enabled": True, "confirmations": 0, "pollInterval": 100}
+        node = self.node({"events": events})
+        until(lambda: metric(node, 'chain_requests_total{result="ok"}') > 2, what="it knows where the chain is")
+        node.get("/heard")
+        self.chain.do("assign", stream=stream, node=NODE)
+        before = self.chain.do("rpc", method="evm_snapshot")["result"]
+        self.chain.do("assign", stream=other, node=NODE)
+        self.heard(node, 2)
+        self.assertEqual(node.json("/ask?what=4&stream=%s&user=%s" % (other.replace("/", "%2F"), NODE[2:]))["value"], 1)
+        self.chain.do("rpc", method="evm_revert", params=[before])
+        self.chain.do("assign", stream=stream, node=NODE, on=False)
+        self.chain.do("rpc", method="anvil_mine", params=["0x3"])
+        heard = self.heard(node, 4)
+        told = [(h["stream"] == other, h["added"], h["back"]) for h in heard]
+        self.assertEqual(told[:3], [(False, True, False), (True, True, False), (True, False, True)])
+        self.assertEqual(told[-1], (False, False, False))
+        self.assertEqual(node.json("/ask?what=4&stream=%s&user=%s" % (other.replace("/", "%2F"), NODE[2:]))["value"], 0)
+        node.stop()
+
+
 class Stub(Permissions, unittest.TestCase):
     kind = "stub"
+
+    def register(self):
+        pass
 
 
 if __name__ == "__main__":
