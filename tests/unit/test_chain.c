@@ -17,7 +17,7 @@ static struct {
 
 static void rig_begin(size_t endpoints, size_t quorum, size_t max_calls)
 {
-    static char urls[RPC_ENDPOINTS][32];
+    static char urls[RPC_ENDPOINTS][64];
     rpc_services s = fake_services();
     rpc_options o = {.n_urls = endpoints,
                      .quorum = quorum,
