@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define STATE_VERSION 1u
+#define LEAVING_MS    2000u /* for what is being asked, before it is given up */
 
 extern const char chain_schema[];
 
@@ -161,14 +162,28 @@ static broker_rc start(void *self, broker_bytes state)
     return rc;
 }
 
+/* Traffic is held back for as long as verdicts are open. */
+static void leave_in_time(chain *c)
+{
+    uint64_t now = c->s.work->now_ms(c->s.ctx);
+
+    if (c->leaving_ms == 0)
+        c->leaving_ms = now;
+    else if (now - c->leaving_ms >= LEAVING_MS)
+        rpc_give_up(c->rpc);
+}
+
 static broker_rc quiesce(void *self, broker_writer *out)
 {
     chain *c = self;
     sb state = SB_INIT;
     broker_rc rc;
 
-    if (checker_open(c->checker) != 0)
-        return BROKER_AGAIN; /* they end in time: a question has its patience */
+    if (checker_open(c->checker) != 0) {
+        leave_in_time(c);
+        return BROKER_AGAIN;
+    }
+    c->leaving_ms = 0;
     state_make(c, &state);
     rc = out->write(out, state.data, state.len);
     sb_done(&state);

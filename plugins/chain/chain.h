@@ -15,6 +15,7 @@ typedef struct chain {
     const broker_verify *verify;
     const broker_registry *registry;
     settings settings;
+    uint64_t leaving_ms; /* since when quiesce() waits; 0: it does not */
     rpc *rpc;
     views *views;
     checker *checker;

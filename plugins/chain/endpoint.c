@@ -13,7 +13,7 @@ static char *name_of(const char *url)
         return must_strdup("an endpoint");
     host += 3;
     end = host + strcspn(host, "/?#");
-    at = memchr(host, '@', (size_t)(end - host));
+    at = memrchr(host, '@', (size_t)(end - host));
     sb_append(&name, url, (size_t)(host - url));
     if (at != NULL)
         host = at + 1;

@@ -52,7 +52,6 @@ static void tell(events *e, const past_event *what, uint32_t flags)
 {
     broker_str stream = {what->stream, what->stream_len};
 
-    e->o.changed(e->o.arg, stream);
     e->telling = true;
     for (chain_follower *f = e->followers; f != NULL; f = f->next)
         if (!f->gone && (!f->has_node || memcmp(f->node, what->node, sizeof f->node) == 0))
@@ -61,17 +60,20 @@ static void tell(events *e, const past_event *what, uint32_t flags)
     followers_sweep(e);
 }
 
-static void on_log(void *arg, const storage_log *log)
+static void on_log(void *arg, const chain_log *log)
 {
     events *e = arg;
     past_event what = {.block = log->block,
-                       .added = log->added,
+                       .added = log->kind == LOG_ADDED,
                        .stream = (char *)log->stream,
                        .stream_len = log->stream_len};
 
+    e->s.metrics->add(e->seen, 1);
+    e->o.changed(e->o.arg, (broker_str){log->stream, log->stream_len});
+    if (log->kind == LOG_CHANGED)
+        return;
     memcpy(what.node, log->node, sizeof what.node);
     past_add_event(&e->past, &what);
-    e->s.metrics->add(e->seen, 1);
     tell(e, &what, what.added ? CHAIN_ADDED : 0);
 }
 
@@ -81,6 +83,7 @@ static void range_take_back(events *e)
     past_event what;
 
     e->next = past_last(&e->past)->from;
+    e->o.changed(e->o.arg, (broker_str){NULL, 0});
     broker_logf(e->s.ctx, BROKER_LOG_WARN,
                 "the chain was reorganised: blocks from %llu are read again",
                 (unsigned long long)e->next);
@@ -141,7 +144,8 @@ static void on_block(void *arg, rpc_end end, const char *text)
         rest(e);
         return;
     }
-    logs_put_range(&params, e->o.storage_registry, e->range.from, e->range.to);
+    logs_put_range(&params, e->o.stream_registry, e->o.storage_registry, e->range.from,
+                   e->range.to);
     ask(e, "eth_getLogs", &params, &how, on_logs);
     sb_done(&params);
 }
@@ -267,7 +271,7 @@ events *events_new(const events_options *o, const rpc_services *s, rpc *r)
 
 broker_rc events_open(events *e)
 {
-    static const char help[] = "Events of storage nodes and streams.";
+    static const char help[] = "Events of streams: their storage nodes, permissions and metadata.";
     const broker_metrics *m = e->s.metrics;
     broker_ctx *ctx = e->s.ctx;
     broker_rc rc = m->counter(ctx, "events_total", "what=\"read\"", help, &e->seen);

@@ -1,4 +1,5 @@
-/* events -- storage nodes put to streams and taken from them, as the chain's logs say, in order.
+/* events -- storage nodes put to streams and taken from them, as the chain's logs say, in order;
+ * and which streams changed otherwise, so that what is known of them can be forgotten.
  *
  * Blocks are read in ranges up to where they are confirmed; of the last ranges the hash of the last
  * block is remembered. When one is another later, the chain was reorganised: what was said of those
@@ -12,13 +13,13 @@
 typedef struct events events;
 
 typedef struct events_options {
-    uint8_t storage_registry[20];
+    uint8_t stream_registry[20], storage_registry[20];
     bool has_from_block;
     /* From there on, for the first who follows; otherwise from where the chain is when it is first
      * asked. */
     uint64_t from_block;
     uint64_t confirmations, poll_ms, max_blocks;
-    /* [loop] Each event, before the followers hear of it. */
+    /* [loop] Each event, before the followers hear of it. An empty stream: anything may have. */
     void (*changed)(void *arg, broker_str stream);
     void *arg;
 } events_options;

@@ -119,11 +119,12 @@ void facts_drop(facts *f, const fact_key *key)
         entry_drop(f, e);
 }
 
-void facts_drop_older(facts *f, const uint8_t mark[8], uint64_t before_ms)
+void facts_drop_older(facts *f, const uint8_t *mark, uint64_t before_ms)
 {
     for (entry *e = f->newest, *next; e != NULL; e = next) {
         next = e->older;
-        if (e->value.asked_ms < before_ms && memcmp(e->key.mark, mark, sizeof e->key.mark) == 0)
+        if (e->value.asked_ms < before_ms &&
+            (mark == NULL || memcmp(e->key.mark, mark, sizeof e->key.mark) == 0))
             entry_drop(f, e);
     }
 }

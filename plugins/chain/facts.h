@@ -28,8 +28,8 @@ size_t facts_count(const facts *f);
 const fact *facts_get(facts *f, const fact_key *key);
 void facts_put(facts *f, const fact_key *key, const fact *value);
 void facts_drop(facts *f, const fact_key *key);
-/* Forget what is known under the mark since before a time. */
-void facts_drop_older(facts *f, const uint8_t mark[8], uint64_t before_ms);
+/* Forget what is known under the mark (NULL: all) since before a time. */
+void facts_drop_older(facts *f, const uint8_t *mark, uint64_t before_ms);
 
 /* All of them, the longest unused first, for the next build; those asked before a time are left
  * out. */

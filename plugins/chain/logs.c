@@ -9,8 +9,19 @@
 #include <ctype.h>
 #include <string.h>
 
-#define ADDED      "Added(string,address)"
-#define REMOVED    "Removed(string,address)"
+static const struct {
+    const char *signature;
+    log_kind kind;
+} events[] = {
+    {"Added(string,address)", LOG_ADDED},
+    {"Removed(string,address)", LOG_REMOVED},
+    {"StreamCreated(string,string)", LOG_CHANGED},
+    {"StreamUpdated(string,string)", LOG_CHANGED},
+    {"StreamDeleted(string)", LOG_CHANGED},
+    {"PermissionUpdated(string,address,bool,bool,uint256,uint256,bool)", LOG_CHANGED},
+    {"PermissionUpdatedForUserId(string,bytes,bool,bool,uint256,uint256,bool)", LOG_CHANGED},
+};
+
 #define TOPICS_MAX 4u
 
 /* ---- parameters ---- */
@@ -25,17 +36,21 @@ static void put_topic(sb *out, const char *signature)
     sb_printf(out, "\"0x%.64s\"", hex);
 }
 
-void logs_put_range(sb *out, const uint8_t registry[20], uint64_t from, uint64_t to)
+void logs_put_range(sb *out, const uint8_t streams[20], const uint8_t storage[20], uint64_t from,
+                    uint64_t to)
 {
     char address[43];
 
-    eth_address_text(registry, address);
-    sb_printf(out, "[{\"address\":\"%s\",\"fromBlock\":\"0x%llx\",\"toBlock\":\"0x%llx\",", address,
+    eth_address_text(streams, address);
+    sb_printf(out, "[{\"address\":[\"%s\",", address);
+    eth_address_text(storage, address);
+    sb_printf(out, "\"%s\"],\"fromBlock\":\"0x%llx\",\"toBlock\":\"0x%llx\",\"topics\":[[", address,
               (unsigned long long)from, (unsigned long long)to);
-    sb_puts(out, "\"topics\":[[");
-    put_topic(out, ADDED);
-    sb_putc(out, ',');
-    put_topic(out, REMOVED);
+    for (size_t i = 0; i < COUNT_OF(events); i++) {
+        if (i != 0)
+            sb_putc(out, ',');
+        put_topic(out, events[i].signature);
+    }
     sb_puts(out, "]]}]");
 }
 
@@ -140,47 +155,69 @@ bool logs_read_hash(const char *text, uint8_t out[32])
     return true;
 }
 
-/* 1: a log of ours; 0: another; -1: malformed. */
-static int log_read(const json_t *one, storage_log *log, sb *data)
+/* False: another event. */
+static bool kind_of(const char *topic, log_kind *out)
 {
-    const char *hex = json_string_value(json_array_get(one, 2));
-    const char *topic = json_string_value(json_array_get(one, 3));
-    const char *node = json_string_value(json_array_get(one, 4));
-    uint8_t said[32], known[32], word[32];
-    size_t len;
+    uint8_t said[32], known[32];
 
-    if (hex == NULL || topic == NULL || !logs_read_hash(topic, said))
-        return 0;
-    abi_topic(ADDED, known);
-    log->added = memcmp(said, known, sizeof known) == 0;
-    abi_topic(REMOVED, known);
-    if (!log->added && memcmp(said, known, sizeof known) != 0)
-        return 0;
-    if (node == NULL || !logs_read_hash(node, word) ||
-        !abi_get_address((abi_tuple){word, sizeof word}, 0, log->node))
-        return -1;
-    len = strlen(hex) - 2;
+    if (topic == NULL || !logs_read_hash(topic, said))
+        return false;
+    for (size_t i = 0; i < COUNT_OF(events); i++) {
+        abi_topic(events[i].signature, known);
+        if (memcmp(said, known, sizeof known) == 0) {
+            *out = events[i].kind;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool node_read(const char *topic, uint8_t out[20])
+{
+    uint8_t word[32];
+
+    return topic != NULL && logs_read_hash(topic, word) &&
+           abi_get_address((abi_tuple){word, sizeof word}, 0, out);
+}
+
+/* The stream is the first thing in the data of them all. */
+static bool stream_read(const char *hex, sb *data, chain_log *log)
+{
+    size_t len = hex != NULL ? strlen(hex) : 0;
+
+    if (len < 2)
+        return false;
+    len -= 2;
     sb_clear(data);
     if (!hex_decode((uint8_t *)sb_room(data, len / 2 + 1), hex + 2, len))
-        return -1;
+        return false;
     data->len = len / 2;
+    return abi_get_text((abi_tuple){(uint8_t *)data->data, data->len}, 0, &log->stream,
+                        &log->stream_len);
+}
+
+/* 1: a log of ours; 0: another; -1: malformed. */
+static int log_read(const json_t *one, chain_log *log, sb *data)
+{
+    if (!kind_of(json_string_value(json_array_get(one, 3)), &log->kind))
+        return 0;
     log->block = (uint64_t)json_integer_value(json_array_get(one, 0));
     log->index = (uint64_t)json_integer_value(json_array_get(one, 1));
-    return abi_get_text((abi_tuple){(uint8_t *)data->data, data->len}, 0, &log->stream,
-                        &log->stream_len)
-               ? 1
-               : -1;
+    if (log->kind != LOG_CHANGED &&
+        !node_read(json_string_value(json_array_get(one, 4)), log->node))
+        return -1;
+    return stream_read(json_string_value(json_array_get(one, 2)), data, log) ? 1 : -1;
 }
 
 bool logs_read(const char *text, uint64_t from, uint64_t to,
-               void (*each)(void *arg, const storage_log *log), void *arg)
+               void (*each)(void *arg, const chain_log *log), void *arg)
 {
     json_t *list = json_loads(text, 0, NULL);
     bool ok = json_is_array(list);
     sb data = SB_INIT;
 
     for (size_t i = 0; ok && i < json_array_size(list); i++) {
-        storage_log log;
+        chain_log log;
         int kind = log_read(json_array_get(list, i), &log, &data);
 
         ok = kind >= 0;

@@ -96,6 +96,7 @@ broker_rc settings_read(broker_ctx *ctx, const broker_config *config, settings *
         rc = address_read(ctx, config, 0, s->rpc.chain_id, s->views.stream_registry);
     if (rc == BROKER_OK)
         rc = address_read(ctx, config, 1, s->rpc.chain_id, s->views.storage_registry);
+    memcpy(s->events.stream_registry, s->views.stream_registry, 20);
     memcpy(s->events.storage_registry, s->views.storage_registry, 20);
     if (rc != BROKER_OK)
         settings_done(s);

@@ -275,13 +275,14 @@ void views_forget(view_wait *w)
 
 void views_changed(views *v, broker_str stream)
 {
+    bool any = stream.len == 0;
     uint8_t mark[8];
 
     mark_of(stream, mark);
-    facts_drop_older(v->facts, mark, UINT64_MAX);
+    facts_drop_older(v->facts, any ? NULL : mark, UINT64_MAX);
     for (size_t i = 0; i < BUCKETS; i++)
         for (asking *a = v->buckets[i]; a != NULL; a = a->next)
-            a->stale = a->stale || memcmp(a->key.mark, mark, sizeof mark) == 0;
+            a->stale = a->stale || any || memcmp(a->key.mark, mark, sizeof mark) == 0;
 }
 
 size_t views_asking(const views *v)

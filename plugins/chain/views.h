@@ -57,7 +57,7 @@ void views_free(views *v);      /* accepts NULL; nobody waits any more */
 broker_rc views_ask(views *v, const view_question *q, view_wait *w, int64_t *value);
 /* done() does not come. */
 void views_forget(view_wait *w);
-/* Something is known to have changed on the chain about a stream. */
+/* Something is known to have changed on the chain about a stream; without one, about any. */
 void views_changed(views *v, broker_str stream);
 /* How many distinct questions are being asked. */
 size_t views_asking(const views *v);

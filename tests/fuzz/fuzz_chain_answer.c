@@ -3,7 +3,7 @@
 #include "contract.h"
 #include "logs.h"
 
-static void on_log(void *arg, const storage_log *log)
+static void on_log(void *arg, const chain_log *log)
 {
     must(utf8_ok(log->stream, log->stream_len));
     must(log->block >= 1 && log->block <= 1000);

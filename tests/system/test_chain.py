@@ -92,6 +92,8 @@ class Gate:
                     mode = gate.mode
                 if mode == "hang":
                     gate.over.wait(60)
+                if mode == "wait":
+                    gate.go.wait(60)
                 status, answer = gate.answer(mode, url, body)
                 self.send_response(status)
                 if status == 429:
@@ -108,7 +110,7 @@ class Gate:
                 pass  # clients that leave
 
         self.lock, self.asked, self.posts, self.times, self.over = threading.Lock(), [], 0, [], threading.Event()
-        self.mode = "pass"
+        self.mode, self.go = "pass", threading.Event()
         self.server = Server(("127.0.0.1", 0), Handler)
         self.url = "http://127.0.0.1:%d/secret-key" % self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -151,6 +153,7 @@ class Gate:
 
     def stop(self):
         self.over.set()
+        self.go.set()
         self.server.shutdown()
         self.server.server_close()
 
@@ -407,6 +410,26 @@ class Permissions:
         node.stop()
 
 
+    def test_a_message_that_waits_for_its_verdict_crosses_a_swap(self):
+        gate = Gate(self.chain.url)
+        self.addCleanup(gate.stop)
+        node, stream = self.node(urls=[gate.url], admin={"socket": "admin"}), self.stream()
+        until(lambda: gate.posts == 1, what="the endpoint is known")
+        gate.set("wait")
+        frame, outcome = self.chain.message(self.chain.ownerKey, stream), []
+        upload = threading.Thread(target=lambda: outcome.append(node.upload(join([frame]), stream)))
+        upload.start()
+        until(lambda: gate.calls() == 1, what="the question is under way")
+        swap = subprocess.Popen([program("logstore-broker"), "swap", "chain", "--config", node.config], text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=node.env)
+        gate.go.set()
+        said = swap.communicate(timeout=60)[0]
+        upload.join(60)
+        self.assertEqual(outcome[0], (200, {"stored": 1, "duplicates": 0, "rejected": []}))
+        self.assertIn("was swapped", said)
+        node.stop()
+
+
 class Anvil(Permissions, unittest.TestCase):
     kind = "anvil"
 
@@ -441,6 +464,18 @@ class Anvil(Permissions, unittest.TestCase):
         if not getattr(Anvil, "registered", False):
             self.chain.do("node", key=NODE_KEY)
         Anvil.registered = True
+
+    def test_a_grant_and_its_end_count_with_their_event(self):
+        events = {"enabled": True, "confirmations": 0, "pollInterval": 100}
+        node, stream = self.node({"events": events}), self.stream()
+        until(lambda: metric(node, 'chain_requests_total{result="ok"}') > 2, what="it knows where the chain is")
+        self.assertTrue(self.stored(node, stream, self.chain.ownerKey))
+        self.assertFalse(self.stored(node, stream, KEYS[0]))
+        self.chain.do("grant", stream=stream, user=USERS[0])
+        until(lambda: self.stored(node, stream, KEYS[0]), 20, what="the grant is seen")
+        self.chain.do("revoke", stream=stream, user=USERS[0])
+        until(lambda: not self.stored(node, stream, KEYS[0]), 20, what="its end is seen")
+        node.stop()
 
     def test_a_reorganisation_takes_back_what_was_told(self):
         self.register()
