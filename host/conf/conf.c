@@ -288,15 +288,18 @@ static void mask(json_t *root, const char *path)
 
 char *conf_dump(conf *c)
 {
-    json_t *copy = json_deep_copy(conf_root(c)), *section;
+    json_t *copy = json_deep_copy(conf_root(c)), *section, *rpc;
     const char *name;
     char *text;
+    size_t i;
 
     mask(copy, "client.auth.privateKey");
     mask(copy, "apiAuthentication.keys");
     json_object_foreach(json_object_get(copy, "plugins"), name, section)
     {
         mask(section, "apiAuthentication.keys");
+        /* Providers put keys into URLs. */
+        json_array_foreach(json_object_get(section, "rpcs"), i, rpc) mask(rpc, "url");
     }
     text = json_dumps(copy, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
     json_decref(copy);

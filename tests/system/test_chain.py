@@ -275,6 +275,10 @@ class Permissions:
         until(lambda: node.get("/readyz")[0] == 200, what="the node is ready again")
         self.assertTrue(self.stored(node, stream, self.chain.ownerKey))
         self.assertNotIn("secret-key", node.said())
+        dump = subprocess.run([program("logstore-broker"), "--dump-config", node.config], capture_output=True, text=True,
+                              env=node.env, check=True).stdout
+        self.assertIn("maxAgeDenied", dump)
+        self.assertNotIn("secret-key", dump)
         node.stop()
 
     def test_an_endpoint_is_left_alone_for_as_long_as_it_asks(self):
