@@ -163,6 +163,7 @@ def measure_swaps(swaps):
         rate_line(rows, "swap of logStore under load, pause, %s of %d" % (name, swaps), figures[key], "ms",
                   target=target)
     rate_line(rows, "swap of logStore under load, in all, median", figures["swapMsMedian"], "ms")
+    rate_line(rows, "resident memory under that load, at most", figures["peakRssMiB"], "MiB")
     return rows
 
 

@@ -138,10 +138,12 @@ class Storm(unittest.TestCase):
         pauses = sorted(float(x) for x in re.findall(r"traffic waited ([\d.]+) ms", said))
         whole = sorted(int(x) for x in re.findall(r"in (\d+) ms; traffic", said))
         self.assertEqual(len(pauses), SWAPS)
+        # 48 MiB in flight, memtables, the cache, and under 1 MiB for each reader, however many files it reads.
+        self.assertLess(node.peak_rss(), 256 << 20)
         figures = {"swaps": SWAPS, "pauseMsMedian": statistics.median(pauses),
                    "pauseMsP99": pauses[int(len(pauses) * 0.99) - 1], "pauseMsMax": pauses[-1],
                    "swapMsMedian": statistics.median(whole), "messages": len(uploader.sent) * CHUNK,
-                   "answers": seen["answers"], "answeredBytes": seen["bytes"]}
+                   "answers": seen["answers"], "answeredBytes": seen["bytes"], "peakRssMiB": node.peak_rss() >> 20}
         with open(os.path.join(ROOT, "build", "swap.json"), "w") as out:
             json.dump(figures, out)
         print("\n" + json.dumps(figures))

@@ -130,9 +130,12 @@ class Node:
         self.process.wait(60)
         self.process = None
 
-    def rss(self):
+    def rss(self, field="VmRSS"):
         with open("/proc/%d/status" % self.process.pid) as status:
-            return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1)) * 1024
+            return int(re.search(field + r":\s+(\d+)", status.read()).group(1)) * 1024
+
+    def peak_rss(self):
+        return self.rss("VmHWM")
 
     def request(self, method, path, body=None, headers=None):
         """(status, headers, body)"""
