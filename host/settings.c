@@ -132,7 +132,10 @@ bool settings_policy(settings *s, policy *p, sb *why)
     static const struct {
         const char *name;
         publish_policy policy;
-    } names[] = {{"open", PUBLISH_OPEN}, {"owner", PUBLISH_OWNER}, {"allow", PUBLISH_ALLOW}};
+    } names[] = {{"open", PUBLISH_OPEN},
+                 {"owner", PUBLISH_OWNER},
+                 {"allow", PUBLISH_ALLOW},
+                 {"chain", PUBLISH_CHAIN}};
     const char *publish = text_at(s, "validation.publish");
     const char *unverifiable = text_at(s, "validation.unverifiable");
 
@@ -141,14 +144,6 @@ bool settings_policy(settings *s, policy *p, sb *why)
     for (size_t i = 0; publish != NULL && i < COUNT_OF(names); i++)
         if (strcmp(publish, names[i].name) == 0)
             p->publish = names[i].policy;
-    if (publish != NULL && strcmp(publish, "chain") == 0) {
-        sb_printf(
-            why,
-            "%s: /validation/publish is 'chain', but no plugin here can read permissions from "
-            "a chain; write 'open', 'owner' or 'allow'",
-            conf_name(s->conf));
-        return false;
-    }
     return allow_read(s, p, why);
 }
 

@@ -267,8 +267,12 @@ static void msg_check(bus *b, msg *m, int64_t now_ms)
         kind = REFUSAL_MISPLACED;
     if (why == NULL)
         why = policy_check(&b->options.policy, &m->m, now_ms, &kind);
-    if (why == NULL)
-        why = policy_verify(&b->options.policy, &m->m, &kind);
+    if (why == NULL) {
+        m->needs = check_needs_signature(b, &m->m);
+        if (m->needs == 0)
+            why = policy_verify(&b->options.policy, &m->m, &kind);
+        m->needs |= check_needs_right(b, &m->m);
+    }
     if (why == NULL)
         return;
     m->outcome = refusal_outcome(kind);
@@ -290,9 +294,24 @@ static void batch_verify(job *j)
     metric_observe(b->verify_seconds, (double)(clock_mono_ns() - start) / 1e9);
 }
 
+static void batch_carry(bus *b, const msg_batch *batch)
+{
+    const broker_msg *out[BATCH_MAX];
+    size_t n = 0;
+
+    for (uint32_t i = 0; b->carriers != NULL && i < batch->n; i++) {
+        const msg *m = &batch->msgs[i];
+
+        if (m->carry && !m->joined && m->outcome == 0 && m->needs == 0)
+            out[n++] = &m->m;
+    }
+    if (n != 0)
+        carry(b, out, n);
+}
+
 static void batch_dispatch(bus *b, msg_batch *batch)
 {
-    carry_batch(b, batch);
+    batch_carry(b, batch);
     for (uint32_t i = 0; i < batch->n; i++) {
         msg *m = &batch->msgs[i];
 
@@ -300,6 +319,8 @@ static void batch_dispatch(bus *b, msg_batch *batch)
             continue; /* the one it joined speaks for it */
         if (m->outcome != 0)
             msg_finish(b, m, m->outcome, m->reason);
+        else if (m->needs != 0)
+            check_add(b, m);
         else
             deliver(b, m);
     }
@@ -320,6 +341,7 @@ static void batch_ready(job *j)
             b->tail = NULL;
         batch_dispatch(b, first);
     }
+    check_flush(b);
     deliver_flush(b);
 }
 
@@ -472,6 +494,7 @@ bus *bus_new(loop *l, pool *p, const bus_options *options)
         eth_address_of(pub, b->address);
     }
     publish_init(b);
+    checks_init(b);
     metrics_make(b);
     metrics_on_render(metrics_set, b);
     return b;
@@ -488,6 +511,7 @@ void bus_free(bus *b)
         return;
     must(b->head == NULL && b->subs == NULL && b->carriers == NULL);
     publish_done(b);
+    checks_done(b);
     topic_free(b->topic);
     free(b->slots);
     free(b);
@@ -510,6 +534,7 @@ void bus_forget(bus *b, const ledger *owner)
         bus_detach(b, c->origin);
     }
     rooms_forget(b, owner);
+    check_forget(b, owner);
 }
 
 uint32_t bus_partitions(bus *b, broker_str stream)

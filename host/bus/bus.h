@@ -48,7 +48,11 @@ uint32_t bus_partitions(bus *b, broker_str stream);                           /*
 broker_rc bus_attach(bus *b, ledger *owner, const broker_carrier *carrier, uint64_t *origin);
 void bus_detach(bus *b, uint64_t origin);
 
-/* Drop everything the owner registered: subscriptions, carriers, room calls. */
+/* `broker_verify`. */
+broker_rc bus_offer(bus *b, ledger *owner, const broker_checker *checker);
+void bus_answer(broker_check *check, const int8_t *ok, size_t n); /* [any] */
+
+/* Drop everything the owner registered: subscriptions, carriers, checkers, room calls. */
 void bus_forget(bus *b, const ledger *owner);
 
 /* ---- Across a swap: the successor is the build whose ledger has the same name ----
@@ -57,8 +61,8 @@ void bus_forget(bus *b, const ledger *owner);
  * -> go_on. What is parked gathers messages and calls nobody. A swap that is given up
  * goes from park to go_on. */
 void bus_park(bus *b, const ledger *owner);
-/* The owner's subscriptions and carriers wait, in the name of keeper, for the next build of
- * the name; to unsubscribe or detach what is parked does the same. keeper stays until go_on. */
+/* The owner's subscriptions, carriers and checkers wait, in the name of keeper, for the next build
+ * of the name; to unsubscribe or detach what is parked does the same. keeper stays until go_on. */
 void bus_vacate(bus *b, const ledger *owner, ledger *keeper);
 /* Deliver what has gathered; what nobody took over is dropped. */
 void bus_go_on(bus *b, const char *name);

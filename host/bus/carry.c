@@ -122,20 +122,18 @@ void bus_detach(bus *b, uint64_t origin)
     }
 }
 
-void carry_batch(bus *b, msg_batch *batch)
+void carry(bus *b, const broker_msg *const *msgs, size_t count)
 {
     const broker_msg *out[BATCH_MAX];
 
+    must(count <= BATCH_MAX);
     for (carrier *c = b->carriers, *next; c != NULL; c = next) {
         size_t n = 0;
 
         next = c->next;
-        for (uint32_t i = 0; i < batch->n; i++) {
-            const msg *m = &batch->msgs[i];
-
-            if (m->carry && !m->joined && m->outcome == 0 && m->m.origin != c->origin)
-                out[n++] = &m->m;
-        }
+        for (size_t i = 0; i < count; i++)
+            if (msgs[i]->origin != c->origin)
+                out[n++] = msgs[i];
         if (n != 0 && c->parked)
             keep(c, out, n);
         else if (n != 0)

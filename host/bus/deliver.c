@@ -294,6 +294,7 @@ void bus_park(bus *b, const ledger *owner)
     for (broker_sub *s = b->subs; s != NULL; s = s->next)
         s->parked |= s->owner == owner;
     carry_park(b, owner);
+    check_park(b, owner);
 }
 
 void bus_vacate(bus *b, const ledger *owner, ledger *keeper)
@@ -304,6 +305,7 @@ void bus_vacate(bus *b, const ledger *owner, ledger *keeper)
             s->owner = keeper;
         }
     carry_vacate(b, owner, keeper);
+    check_vacate(b, owner, keeper);
     rooms_forget(b, owner);
 }
 
@@ -320,4 +322,5 @@ void bus_go_on(bus *b, const char *name)
             bus_resume(s);
     }
     carry_go_on(b, name);
+    check_go_on(b, name);
 }

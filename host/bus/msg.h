@@ -23,18 +23,20 @@ typedef struct ticket ticket;
 typedef struct msg {
     broker_msg m; /* first; what plugins see */
     msg_batch *batch;
-    ticket *ticket;        /* whom to tell, or NULL                              */
-    uint32_t index;        /* in the ticket                                      */
-    uint32_t waiting_for;  /* durable subscriptions that have not settled        */
-    int32_t outcome;       /* 0 until known; BROKER_*                            */
-    bool in_flight;        /* in the table of bytes in flight                    */
-    bool joined;           /* waits for an identical message                     */
-    bool carry;            /* goes to the transports                             */
-    broker_bytes raw;      /* m.raw, which the worker that decodes writes too    */
-    uint64_t hash;         /* of the raw bytes                                   */
-    struct msg *same_slot; /* next in the table                                 */
-    struct msg *follower;  /* identical ones that joined this one               */
-    const char *reason;    /* constant, or owned by the ticket                  */
+    ticket *ticket;         /* whom to tell, or NULL                              */
+    uint32_t index;         /* in the ticket                                      */
+    uint32_t waiting_for;   /* durable subscriptions that have not settled        */
+    uint32_t needs;         /* BROKER_CHECK_* that have to be answered first      */
+    int32_t outcome;        /* 0 until known; BROKER_*                            */
+    bool in_flight;         /* in the table of bytes in flight                    */
+    bool joined;            /* waits for an identical message                     */
+    bool carry;             /* goes to the transports                             */
+    broker_bytes raw;       /* m.raw, which the worker that decodes writes too    */
+    uint64_t hash;          /* of the raw bytes                                   */
+    struct msg *same_slot;  /* next in the table                                 */
+    struct msg *next_check; /* that waits to be asked about */
+    struct msg *follower;   /* identical ones that joined this one               */
+    const char *reason;     /* constant, or owned by the ticket                  */
 } msg;
 
 struct msg_batch {

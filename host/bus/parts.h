@@ -72,6 +72,7 @@ typedef struct room_call {
 } room_call;
 
 typedef struct chain chain;
+typedef struct checks checks;
 typedef struct publication publication;
 
 struct bus {
@@ -93,6 +94,7 @@ struct bus {
     carrier *carriers;
     interest *interests;
     uint64_t next_origin;
+    checks *checks;
 
     uv_mutex_t publish_lock;
     publication *publish_head, **publish_tail; /* under publish_lock */
@@ -120,11 +122,26 @@ void deliver(bus *b, msg *m); /* to the queues; finishes it when nobody stores i
 void deliver_flush(bus *b);   /* call the subscribers */
 
 /* carry.c */
-void carry_batch(bus *b, msg_batch *batch);
+/* To all transports but where each came from. */
+void carry(bus *b, const broker_msg *const *msgs, size_t n);
 void carry_interest(bus *b, broker_sub *s, bool on);
 void carry_park(bus *b, const ledger *owner);
 void carry_vacate(bus *b, const ledger *owner, ledger *keeper);
 void carry_go_on(bus *b, const char *name);
+
+/* check.c */
+void checks_init(bus *b);
+void checks_done(bus *b);
+/* What others have to decide of it: its signature, if somebody offers to; its publisher's right,
+ * if the policy asks for it. BROKER_CHECK_*. [any] */
+uint32_t check_needs_signature(const bus *b, const broker_msg *m);
+uint32_t check_needs_right(const bus *b, const broker_msg *m);
+void check_add(bus *b, msg *m); /* m->needs is not 0 */
+void check_flush(bus *b);       /* ask about those added */
+void check_forget(bus *b, const ledger *owner);
+void check_park(bus *b, const ledger *owner);
+void check_vacate(bus *b, const ledger *owner, ledger *keeper);
+void check_go_on(bus *b, const char *name);
 
 /* publish.c */
 void publish_init(bus *b);

@@ -40,6 +40,7 @@ static const char *publisher_check(const policy *p, const broker_msg *m)
 
     switch (p->publish) {
     case PUBLISH_OPEN:
+    case PUBLISH_CHAIN: /* a plugin is asked, later */
         return NULL;
     case PUBLISH_OWNER:
         if (!streamr_stream_owner(m->stream.ptr, m->stream.len, owner))

@@ -12,6 +12,7 @@ typedef enum publish_policy {
     PUBLISH_OPEN,  /* whoever signs                                  */
     PUBLISH_OWNER, /* the address in the stream id                   */
     PUBLISH_ALLOW, /* a list of addresses                            */
+    PUBLISH_CHAIN, /* whom the stream's registry lets; asked by the bus */
 } publish_policy;
 
 typedef struct policy {

@@ -215,6 +215,8 @@ static void batch_sign(job *j)
             m->outcome = refusal_outcome(kind);
             m->reason = why;
             metric_add(b->refusals[kind], 1);
+        } else {
+            m->needs = check_needs_right(b, &m->m);
         }
         publication_free(s->drafts[i].publication);
     }

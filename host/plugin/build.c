@@ -46,6 +46,7 @@ static const struct {
     {BROKER_ID_broker_registry, &service_registry},   {BROKER_ID_broker_sign, &service_sign},
     {BROKER_ID_broker_access, &service_access},       {BROKER_ID_broker_net, &service_net},
     {BROKER_ID_broker_fetch, &service_fetch},         {BROKER_ID_broker_node, &service_node},
+    {BROKER_ID_broker_verify, &service_verify},
 };
 
 static const void *host_service(broker_ctx *ctx, const char *id)

@@ -127,6 +127,7 @@ void registry_park(registry *r, const build *b, bool parked);
 extern const broker_config service_config;
 extern const broker_bus service_bus;
 extern const broker_transport service_transport;
+extern const broker_verify service_verify;
 extern const broker_http service_http;
 extern const broker_access service_access;
 extern const broker_net service_net;

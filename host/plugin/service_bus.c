@@ -1,5 +1,5 @@
-/* service_bus -- "broker.bus/1" and "broker.transport/1": host/bus, in the name of a
- * build. */
+/* service_bus -- "broker.bus/1", "broker.transport/1" and "broker.verify/1": host/bus, in the name
+ * of a build. */
 #include "plugin/build.h"
 
 static broker_rc subscribe(broker_ctx *ctx, const broker_subscription *want, broker_sub **out)
@@ -58,5 +58,17 @@ static void detach(broker_ctx *ctx, uint64_t origin)
 {
     bus_detach(build_of(ctx)->parts->bus, origin);
 }
+
+static broker_rc offer(broker_ctx *ctx, const broker_checker *checker)
+{
+    build *b = build_of(ctx);
+    broker_rc rc = bus_offer(b->parts->bus, &b->ledger, checker);
+
+    return rc != BROKER_EBUSY
+               ? rc
+               : ctx->host->fail(ctx, rc, "another plugin answers checks of this kind already");
+}
+
+const broker_verify service_verify = {sizeof service_verify, 0, offer, bus_answer};
 
 const broker_transport service_transport = {sizeof service_transport, 0, attach, detach};

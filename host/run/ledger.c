@@ -40,6 +40,7 @@ static const struct {
     {offsetof(ledger, admissions), "unanswered admission", "unanswered admissions"},
     {offsetof(ledger, timers), "timer", "timers"},
     {offsetof(ledger, fetches), "fetch under way", "fetches under way"},
+    {offsetof(ledger, checks), "unanswered check", "unanswered checks"},
     {offsetof(ledger, peers), "borrowed service", "borrowed services"},
 };
 

@@ -22,6 +22,7 @@ typedef struct ledger {
     atomic_uint admissions; /* admissions and publications without done()   */
     atomic_uint timers;
     atomic_uint fetches; /* HTTP requests without on_done() */
+    atomic_uint checks;  /* questions about messages without an answer */
     atomic_uint peers;   /* services of others that it is inside of       */
 } ledger;
 
