@@ -97,6 +97,48 @@ Test(verify, a_context_that_is_not_empty_is_another_message)
     free(s.message);
 }
 
+static sample vector_read(json_t *key, json_t *test)
+{
+    json_t *message = json_object_get(test, "message");
+    sample s = {.len = json_string_length(message) / 2};
+
+    unhex(s.key, sizeof s.key, key);
+    unhex(s.sig, sizeof s.sig, json_object_get(test, "signature"));
+    s.message = malloc(s.len);
+    unhex(s.message, s.len, message);
+    return s;
+}
+
+Test(verify, says_what_nist_says)
+{
+    json_t *root = json_load_file(TEST_VECTORS "/mldsa.json", 0, NULL);
+    json_t *acvp = json_object_get(root, "acvp"), *test;
+    size_t i;
+
+    cr_assert_eq(json_array_size(json_object_get(acvp, "tests")), 15);
+    json_array_foreach(json_object_get(acvp, "tests"), i, test)
+    {
+        sample s = vector_read(json_object_get(acvp, "key"), test);
+        bool want = json_is_true(json_object_get(test, "valid"));
+
+        cr_assert_eq(mldsa_verify_internal(s.key, (mldsa_part){s.message, s.len}, NULL, 0, s.sig),
+                     want, "case %zu: %s", i, json_string_value(json_object_get(test, "reason")));
+        free(s.message);
+    }
+    json_decref(root);
+}
+
+Test(verify, draws_coefficients_that_are_q_again)
+{
+    json_t *root = json_load_file(TEST_VECTORS "/mldsa.json", 0, NULL);
+    json_t *test = json_object_get(root, "drawnAgain");
+    sample s = vector_read(json_object_get(test, "key"), test);
+
+    cr_assert(valid(&s));
+    free(s.message);
+    json_decref(root);
+}
+
 /* ---- Coding ---- */
 
 Test(hints, are_valid_in_one_form_only)
@@ -125,6 +167,9 @@ Test(hints, are_valid_in_one_form_only)
     REFUSED(bad[OMEGA + K - 1] = 255);
     REFUSED(bad[OMEGA + K - 1] = 2);
     REFUSED(memset(bad + OMEGA, 76, K));
+    /* All rising, and one more that would lie in the ends. */
+    REFUSED(for (unsigned i = 0; i < OMEGA; i++) bad[i] = (uint8_t)i; memset(bad + OMEGA, OMEGA, K);
+            bad[OMEGA + K - 1] = OMEGA + 1);
 #undef REFUSED
     memset(bad, 0, sizeof bad);
     cr_assert(hint_valid(bad), "no hints at all");
