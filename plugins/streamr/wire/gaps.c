@@ -20,7 +20,7 @@ typedef struct chain {
     gaps_number newest; /* lower end of the last gap, which has no upper */
 } chain;
 
-#define BUCKETS 16384u
+#define BUCKETS 2048u
 
 struct gaps {
     chain *buckets[BUCKETS];
@@ -103,6 +103,11 @@ static void gap_delete(gaps *g, chain *c, uint32_t at)
     memmove(c->gaps + at, c->gaps + at + 1, (c->n - at - 1) * sizeof *c->gaps);
     c->n--;
     g->beyond--;
+    if (c->n >= c->cap / 4)
+        return;
+    /* What a chain once needed is not kept: gaps are counted, room is not. */
+    c->cap /= 2;
+    c->gaps = must_realloc(c->gaps, c->cap * sizeof *c->gaps);
 }
 
 static void gap_insert(gaps *g, chain *c, uint32_t at, gap new)

@@ -12,7 +12,7 @@
 #ifndef STREAMR_WIRE_GAPS_H
 #define STREAMR_WIRE_GAPS_H
 
-#include "protobuf/protobuf.h"
+#include "wire/table.h"
 
 #define GAPS_A_CHAIN 10000u
 #define GAPS_CHAINS  10000u

@@ -112,7 +112,7 @@ void peer_encode(const peer_self *self, sb *out)
 {
     dht_method server = {.port = self->port, .tls = self->tls};
     dht_peer peer = {.node_id = node_id_bytes(&self->id),
-                     .type = self->type,
+                     .type = (int32_t)self->type,
                      .region = self->region,
                      .ip = self->ip,
                      .public_key = {self->public_key, sizeof self->public_key},
