@@ -203,13 +203,25 @@ static void pin_dependencies(void *dl)
             dlopen(m->l_name, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
-static bool build_open(build *b, const char *copy, sb *why)
+static bool build_check(build *b, const char *copy, sb *why)
 {
     char text[256];
 
-    if (manifest_read(copy, &b->manifest, text, sizeof text) != BROKER_OK ||
-        manifest_check(&b->manifest, text, sizeof text) != BROKER_OK) {
-        sb_puts(why, text);
+    if (manifest_read(copy, &b->manifest, text, sizeof text) == BROKER_OK &&
+        manifest_check(&b->manifest, text, sizeof text) == BROKER_OK)
+        return true;
+    sb_puts(why, text);
+    return false;
+}
+
+static bool build_open(build *b, const char *copy, sb *why)
+{
+    if (b->isolated) {
+        int file = open(copy, O_RDONLY | O_CLOEXEC);
+
+        if (file >= 0)
+            return build_open_isolated(b, file, why);
+        sb_printf(why, "its copy cannot be read (%s)", strerror(errno));
         return false;
     }
     b->dl = dlopen(copy, RTLD_NOW | RTLD_LOCAL);
@@ -235,6 +247,7 @@ void build_free(build *b)
         return;
     if (b->self != NULL)
         CROSS(&b->ledger, "destroy", b->table->destroy(b->self));
+    standin_free(b->standin);
     work_free(b);
     if (b->dl != NULL && !b->keep_mapped)
         dlclose(b->dl);
@@ -274,7 +287,8 @@ bool build_load(build *b, const char *file, sb *why)
 
     b->file = must_strdup(file);
     sb_printf(&copy, "%s/logstore-broker-XXXXXX.so", tmp != NULL ? tmp : P_tmpdir);
-    ok = copy_file(file, copy.data, b, why) && build_open(b, copy.data, why);
+    ok = copy_file(file, copy.data, b, why) && build_check(b, copy.data, why) &&
+         build_open(b, copy.data, why);
     unlink(copy.data); /* it stays mapped; a crash leaves nothing behind */
     sb_done(&copy);
     return ok;
@@ -292,6 +306,8 @@ void build_vacate(build *b, build *keeper)
     fetch_forget(b->parts->fetcher, &b->ledger);
     registry_forget(loader_registry(b->loader), b);
     work_stop(b);
+    if (b->standin != NULL)
+        standin_forget(b->standin);
 }
 
 void build_forget(build *b)
@@ -303,4 +319,6 @@ void build_forget(build *b)
     fetch_forget(b->parts->fetcher, &b->ledger);
     registry_forget(loader_registry(b->loader), b);
     work_stop(b);
+    if (b->standin != NULL)
+        standin_forget(b->standin);
 }

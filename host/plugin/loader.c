@@ -135,6 +135,7 @@ plugin *loader_load(loader *l, const conf_plugin *wanted, sb *why)
     plugin *p = NULL;
 
     loader_file(l->plugin_dir, wanted, &file);
+    b->isolated = wanted->isolate;
     if (!build_load(b, file.data, &reason))
         sb_printf(why, "plugins.%s: refusing '%s': %s", wanted->key, file.data, reason.data);
     else if (build_accept(l, b, wanted, why))
@@ -428,7 +429,7 @@ bool loader_differs(loader *l, const conf_plugin *wanted)
     /* Defaults are filled in on both sides; settings the running build does not know are new. */
     settings = conf_check_plugin(l->parts->conf, wanted, b->table->config_schema, &why);
     keys = conf_plugin_keys(l->parts->conf, wanted);
-    same = (b->by_hand || strcmp(file.data, b->file) == 0) && !build_file_changed(b) &&
+    same = b->isolated == wanted->isolate && (b->by_hand || strcmp(file.data, b->file) == 0) && !build_file_changed(b) &&
            config_shared_is_same(p->build, l->parts->conf) && settings != NULL &&
            json_equal(settings, b->section) &&
            (keys == NULL ? b->keys == NULL : json_equal(keys, b->keys));
