@@ -11,7 +11,8 @@
 extern const char conf_schema[];
 
 /* Keys of a plugin's section that are the host's. */
-static const char *const host_keys[] = {"module", "enabled", "watch", "isolate", "apiAuthentication"};
+static const char *const host_keys[] = {"module", "enabled", "watch", "isolate",
+                                        "apiAuthentication"};
 
 struct conf {
     json_doc *doc;

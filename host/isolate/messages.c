@@ -81,7 +81,7 @@ static size_t on_msgs(void *self, const broker_msg *const *msgs, size_t n)
     if (s->draining && s->frames == NULL)
         return give_up(f, msgs, n);
     if (s->stage == QUIET && s->wanted)
-        life_revive(s);
+        keeper_revive(s);
     if (s->stage != RUNNING || f->id == 0) {
         f->paused = true;
         return 0;

@@ -29,7 +29,7 @@ typedef struct answer {
     sb bytes;
 } answer;
 
-typedef struct life life;
+typedef struct keeper keeper;
 typedef struct feed feed;
 typedef struct intake intake;
 typedef struct path path;
@@ -66,7 +66,7 @@ struct standin {
     bool troubled;     /* the node was told that it is away  */
     bool down;         /* it ended too often                 */
     bool draining;     /* what its subscriptions get is given up, so that a change can go on */
-    life *life;        /* pings, ends and restarts           */
+    keeper *keeper;    /* pings, ends and restarts           */
 
     feed *feeds;              /* subscriptions                              */
     intake *kept, **kept_end; /* admissions that the bus has no room for    */
@@ -99,17 +99,17 @@ void standin_begin_anew(standin *s);
 /* Free what an ended one leaves. */
 void standin_bury(standin *s);
 
-/* life.c [loop] */
-void life_begin(standin *s);
-void life_end(standin *s);
-void life_started(standin *s);
-void life_lost(standin *s);    /* its process ends and nobody asked for it */
-void life_stepped(standin *s); /* a restart has come on                    */
-void life_pong(standin *s);
-void life_quiesce(standin *s); /* a restart that is under way is given up  */
-void life_forget(standin *s);  /* it is not to be started again            */
-void life_leave(standin *s);   /* wait for the end of its process, then standin_bury() */
-void life_revive(standin *s);  /* it became quiet, and the host wants it to run on     */
+/* keeper.c [loop] */
+void keeper_begin(standin *s);
+void keeper_end(standin *s);
+void keeper_started(standin *s);
+void keeper_lost(standin *s);    /* its process ends and nobody asked for it */
+void keeper_stepped(standin *s); /* a restart has come on                    */
+void keeper_pong(standin *s);
+void keeper_quiesce(standin *s); /* a restart that is under way is given up  */
+void keeper_forget(standin *s);  /* it is not to be started again            */
+void keeper_leave(standin *s);   /* wait for the end of its process, then standin_bury() */
+void keeper_revive(standin *s);  /* it became quiet, and the host wants it to run on     */
 
 /* messages.c [loop] */
 fault messages_word(standin *s, uint8_t word, broker_buf *buf, broker_bytes body);

@@ -300,7 +300,7 @@ static bool is_served(path *p, broker_req *req)
     standin *s = p->s;
 
     if (s->stage == QUIET && s->wanted)
-        life_revive(s);
+        keeper_revive(s);
     if (s->stage != RUNNING)
         answer_text(s, req, 503, s->down ? down : away);
     else if (p->id == 0)

@@ -1,7 +1,7 @@
 /* standin -- see standin.h: a process is loaded, created, started, made quiet and destroyed.
  *
  * Two ways: the loader's calls wait for the process's answer to create() and start(), as they
- * would for a plugin's own; a restart (life.c) waits for nothing, and each answer brings the next
+ * would for a plugin's own; a restart (keeper.c) waits for nothing, and each answer brings the next
  * step (s->alone). */
 #include "isolate/parts.h"
 
@@ -86,7 +86,7 @@ void standin_lose(standin *s, const char *why)
         requests_lost(s);
     }
     if (s->wanted)
-        life_lost(s);
+        keeper_lost(s);
 }
 
 static void on_gone(void *arg, const char *why)
@@ -169,13 +169,13 @@ static void begins(standin *s)
     s->stage = RUNNING;
     s->alone = false;
     messages_go_on(s);
-    life_started(s);
+    keeper_started(s);
 }
 
 /* The next step of a restart. */
 static void step(standin *s, uint8_t word)
 {
-    life_stepped(s);
+    keeper_stepped(s);
     switch (word) {
     case WORD_LOADED:
         standin_send(s, WORD_CREATE, sb_bytes(&s->create), no_bytes);
@@ -197,7 +197,7 @@ static void step(standin *s, uint8_t word)
 }
 
 /* Words about its life. */
-static fault life_word(standin *s, uint8_t word, broker_bytes body)
+static fault keeper_word(standin *s, uint8_t word, broker_bytes body)
 {
     static const stage when[] = {
         [WORD_LOADED - WORD_LOADED] = LOADING,
@@ -268,12 +268,12 @@ static fault heard(standin *s, uint8_t word, broker_buf *buf, broker_bytes body)
     case WORD_FAILED:
     case WORD_CREATED:
     case WORD_STARTED:
-        return life_word(s, word, body);
+        return keeper_word(s, word, body);
     case WORD_PREPARED:
     case WORD_QUIET:
         return quiet_word(s, word, body);
     case WORD_PONG:
-        life_pong(s);
+        keeper_pong(s);
         return NULL;
     }
     if (s->ctx == NULL)
@@ -475,7 +475,7 @@ broker_rc standin_create(standin *s, broker_ctx *ctx)
     services_fetch(s);
     create_write(s);
     if (s->loop != NULL)
-        life_begin(s);
+        keeper_begin(s);
     return told(s, ask(s, WORD_CREATE, sb_bytes(&s->create), "created", &why), &why);
 }
 
@@ -545,7 +545,7 @@ broker_rc standin_prepare(void *self)
     if (s->stage == RUNNING)
         return asked(s, &s->prepared, WORD_PREPARE);
     if (s->stage == QUIET) {
-        life_revive(s); /* the change before was given up */
+        keeper_revive(s); /* the change before was given up */
         return BROKER_AGAIN;
     }
     /* Nobody settles what waits for a process that is away. */
@@ -566,7 +566,7 @@ broker_rc standin_quiesce(void *self, broker_writer *state)
         s->quiet_ms = clock_mono_ns() / 1000000;
         return state->write(state, s->quiet.bytes.data, s->quiet.bytes.len);
     }
-    life_quiesce(s);
+    keeper_quiesce(s);
     return child_is_over(&s->child) ? BROKER_OK : BROKER_AGAIN;
 }
 
@@ -575,7 +575,7 @@ void standin_forget(standin *s)
     s->wanted = s->draining = false;
     if (s->ctx == NULL)
         return;
-    life_forget(s);
+    keeper_forget(s);
     messages_forget(s);
     requests_forget(s);
 }
@@ -609,14 +609,14 @@ void standin_free(standin *s)
 
     if (s == NULL)
         return;
-    created = s->frames != NULL && s->stage >= CREATED && s->life != NULL;
+    created = s->frames != NULL && s->stage >= CREATED && s->keeper != NULL;
     s->wanted = false;
     if (created) {
         s->stage = LEAVING;
         standin_send(s, WORD_DESTROY, no_bytes, no_bytes);
-        life_leave(s);
+        keeper_leave(s);
         return;
     }
-    life_end(s);
+    keeper_end(s);
     standin_bury(s);
 }

@@ -429,9 +429,9 @@ bool loader_differs(loader *l, const conf_plugin *wanted)
     /* Defaults are filled in on both sides; settings the running build does not know are new. */
     settings = conf_check_plugin(l->parts->conf, wanted, b->table->config_schema, &why);
     keys = conf_plugin_keys(l->parts->conf, wanted);
-    same = b->isolated == wanted->isolate && (b->by_hand || strcmp(file.data, b->file) == 0) && !build_file_changed(b) &&
-           config_shared_is_same(p->build, l->parts->conf) && settings != NULL &&
-           json_equal(settings, b->section) &&
+    same = b->isolated == wanted->isolate && (b->by_hand || strcmp(file.data, b->file) == 0) &&
+           !build_file_changed(b) && config_shared_is_same(p->build, l->parts->conf) &&
+           settings != NULL && json_equal(settings, b->section) &&
            (keys == NULL ? b->keys == NULL : json_equal(keys, b->keys));
     json_decref(settings);
     json_decref(keys);

@@ -1,4 +1,4 @@
-/* life -- the process of a stand-in is watched, and started again when it ends unasked. [loop]
+/* keeper -- the process of a stand-in is watched, and started again when it ends unasked. [loop]
  *
  *   runs -> ends -> its end is waited for -> a pause -> starts -> runs
  *
@@ -28,7 +28,7 @@ typedef enum due {
     LEFT,    /* as ENDED, of one that was destroyed          */
 } due;
 
-struct life {
+struct keeper {
     standin *s;
     uv_timer_t ping, timer;
     unsigned open; /* handles */
@@ -45,7 +45,7 @@ static uint64_t now_ms(void)
 
 static void on_timer(uv_timer_t *t);
 
-static void plan(life *f, due what, uint64_t first_ms, uint64_t every_ms)
+static void plan(keeper *f, due what, uint64_t first_ms, uint64_t every_ms)
 {
     f->due = what;
     if (what == NEVER)
@@ -89,7 +89,7 @@ static void stay_down(standin *s, const char *how)
 }
 
 /* Whether this is the last end there may be. */
-static bool count_end(life *f)
+static bool count_end(keeper *f)
 {
     uint64_t now = now_ms();
 
@@ -102,7 +102,7 @@ static bool count_end(life *f)
 
 static void restart_plan(standin *s, const char *how)
 {
-    life *f = s->life;
+    keeper *f = s->keeper;
     sb why = SB_INIT;
 
     if (count_end(f)) {
@@ -123,7 +123,7 @@ static void restart_plan(standin *s, const char *how)
 
 static void ended(standin *s)
 {
-    life *f = s->life;
+    keeper *f = s->keeper;
     sb how = SB_INIT;
 
     if (f->given_up) {
@@ -148,11 +148,11 @@ static void restart(standin *s)
     standin_begin_anew(s);
     count_restart(s);
     s->alone = true;
-    s->life->started_ms = now_ms();
+    s->keeper->started_ms = now_ms();
     if (standin_spawn(s, &why)) {
         channel_watch(s->frames, s->loop);
         channel_watch(s->asks, s->loop);
-        plan(s->life, STEP, PATIENCE_MS, 0);
+        plan(s->keeper, STEP, PATIENCE_MS, 0);
     } else {
         log_error(s->name, "%s", why.data);
         restart_plan(s, why.data);
@@ -160,7 +160,7 @@ static void restart(standin *s)
     sb_done(&why);
 }
 
-static void look_for_end(life *f)
+static void look_for_end(keeper *f)
 {
     if (!child_is_over(&f->s->child)) {
         if (now_ms() - f->since_ms >= GRACE_MS)
@@ -170,7 +170,7 @@ static void look_for_end(life *f)
     if (f->due == LEFT) {
         standin *s = f->s;
 
-        life_end(s);
+        keeper_end(s);
         standin_bury(s);
         return;
     }
@@ -181,7 +181,7 @@ static void look_for_end(life *f)
 
 static void on_timer(uv_timer_t *t)
 {
-    life *f = t->data;
+    keeper *f = t->data;
 
     switch (f->due) {
     case ENDED:
@@ -199,9 +199,9 @@ static void on_timer(uv_timer_t *t)
     }
 }
 
-void life_lost(standin *s)
+void keeper_lost(standin *s)
 {
-    life *f = s->life;
+    keeper *f = s->keeper;
 
     uv_timer_stop(&f->ping);
     f->since_ms = now_ms();
@@ -209,20 +209,20 @@ void life_lost(standin *s)
     plan(f, ENDED, 0, LOOK_MS);
 }
 
-void life_stepped(standin *s)
+void keeper_stepped(standin *s)
 {
-    plan(s->life, STEP, PATIENCE_MS, 0);
+    plan(s->keeper, STEP, PATIENCE_MS, 0);
 }
 
 /* ---- while it runs ---- */
 
 static void on_ping(uv_timer_t *t)
 {
-    life *f = t->data;
+    keeper *f = t->data;
     standin *s = f->s;
 
     if (s->stage == QUIET && s->wanted && now_ms() - s->quiet_ms >= GIVEN_UP_MS)
-        life_revive(s);
+        keeper_revive(s);
     /* Not by the clock: our own loop may have stood still. */
     if (f->missed++ >= PINGS_MISSED)
         standin_lose(s, "its loop answered nothing for 10 s");
@@ -230,15 +230,15 @@ static void on_ping(uv_timer_t *t)
         standin_send(s, WORD_PING, no_bytes, no_bytes);
 }
 
-void life_pong(standin *s)
+void keeper_pong(standin *s)
 {
-    if (s->life != NULL)
-        s->life->missed = 0;
+    if (s->keeper != NULL)
+        s->keeper->missed = 0;
 }
 
-void life_started(standin *s)
+void keeper_started(standin *s)
 {
-    life *f = s->life;
+    keeper *f = s->keeper;
 
     plan(f, NEVER, 0, 0);
     f->missed = 0;
@@ -251,7 +251,7 @@ void life_started(standin *s)
     s->node->state(s->ctx, BROKER_STATE_READY, "its process runs again");
 }
 
-void life_revive(standin *s)
+void keeper_revive(standin *s)
 {
     s->draining = false;
     s->prepared.state = s->quiet.state = UNASKED;
@@ -259,20 +259,20 @@ void life_revive(standin *s)
     s->stage = STARTING;
     s->alone = true;
     standin_send(s, WORD_START, sb_bytes(&s->quiet.bytes), no_bytes);
-    plan(s->life, STEP, PATIENCE_MS, 0);
+    plan(s->keeper, STEP, PATIENCE_MS, 0);
 }
 
-void life_quiesce(standin *s)
+void keeper_quiesce(standin *s)
 {
     if (s->frames == NULL || !s->alone)
         return;
-    s->life->given_up = true;
+    s->keeper->given_up = true;
     standin_lose(s, "it is changed");
 }
 
-void life_forget(standin *s)
+void keeper_forget(standin *s)
 {
-    life *f = s->life;
+    keeper *f = s->keeper;
 
     if (f == NULL)
         return;
@@ -287,11 +287,11 @@ void life_forget(standin *s)
 
 /* ---- begin and end ---- */
 
-void life_begin(standin *s)
+void keeper_begin(standin *s)
 {
-    life *f;
+    keeper *f;
 
-    if (s->life != NULL)
+    if (s->keeper != NULL)
         return;
     f = must_alloc(sizeof *f);
     f->s = s;
@@ -299,30 +299,30 @@ void life_begin(standin *s)
     must(uv_timer_init(loop_uv(s->loop), &f->ping) == 0);
     must(uv_timer_init(loop_uv(s->loop), &f->timer) == 0);
     f->ping.data = f->timer.data = f;
-    s->life = f;
+    s->keeper = f;
 }
 
 static void on_closed(uv_handle_t *h)
 {
-    life *f = h->data;
+    keeper *f = h->data;
 
     if (--f->open == 0)
         free(f);
 }
 
-void life_end(standin *s)
+void keeper_end(standin *s)
 {
-    if (s->life == NULL)
+    if (s->keeper == NULL)
         return;
-    uv_close((uv_handle_t *)&s->life->ping, on_closed);
-    uv_close((uv_handle_t *)&s->life->timer, on_closed);
-    s->life = NULL;
+    uv_close((uv_handle_t *)&s->keeper->ping, on_closed);
+    uv_close((uv_handle_t *)&s->keeper->timer, on_closed);
+    s->keeper = NULL;
 }
 
-void life_leave(standin *s)
+void keeper_leave(standin *s)
 {
-    uv_timer_stop(&s->life->ping);
-    s->life->since_ms = now_ms();
+    uv_timer_stop(&s->keeper->ping);
+    s->keeper->since_ms = now_ms();
     channel_watch(s->frames, s->loop);
-    plan(s->life, LEFT, LOOK_MS, LOOK_MS);
+    plan(s->keeper, LEFT, LOOK_MS, LOOK_MS);
 }
