@@ -90,6 +90,8 @@ static inline broker_bytes sb_bytes(const sb *b)
 /* standin.c */
 /* Another process, which is told what to load. */
 bool standin_spawn(standin *s, sb *why);
+/* Speak with a process through these sockets, which are taken. */
+void standin_connect(standin *s, int frames, int asks);
 void standin_send(standin *s, uint8_t word, broker_bytes head, broker_bytes rest);
 /* The process is of no use any more: it is ended, and what was under way there gets its outcome.
  * why NULL: it has ended by itself. */

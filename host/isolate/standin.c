@@ -45,18 +45,23 @@ static void on_frame(void *arg, uint8_t word, broker_buf *buf, broker_bytes body
 static void on_ask(void *arg, uint8_t word, broker_buf *buf, broker_bytes body);
 static void on_gone(void *arg, const char *why);
 
-bool standin_spawn(standin *s, sb *why)
+void standin_connect(standin *s, int frames, int asks)
 {
-    const channel_calls frames = {s, on_frame, on_gone}, asks = {s, on_ask, on_gone};
+    const channel_calls on_frames = {s, on_frame, on_gone}, on_asks = {s, on_ask, on_gone};
 
-    if (!child_start(&s->child, s->name, s->file, why))
-        return false;
     s->process++;
     s->stage = LOADING;
     s->prepared.state = s->quiet.state = UNASKED;
     sb_clear(&s->why);
-    s->frames = channel_new(s->child.frames, &frames);
-    s->asks = channel_new(s->child.asks, &asks);
+    s->frames = channel_new(frames, &on_frames);
+    s->asks = channel_new(asks, &on_asks);
+}
+
+bool standin_spawn(standin *s, sb *why)
+{
+    if (!child_start(&s->child, s->name, s->file, why))
+        return false;
+    standin_connect(s, s->child.frames, s->child.asks);
     init_send(s);
     return true;
 }
