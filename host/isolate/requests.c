@@ -25,18 +25,23 @@ struct path {
     bool resumes;
 };
 
-/* A part of a streamed answer that nobody has pulled. */
+/* Bytes that wait: of a streamed answer until they are pulled, of a body until it is received. */
 typedef struct part {
     struct part *next;
     broker_buf *buf;
     broker_bytes bytes;
+    bool is_last;
 } part;
+
+typedef struct parts {
+    part *first, **last;
+} parts;
 
 /* The answer of a request as it is streamed: chunks come on the loop and go on workers. */
 typedef struct stream {
     uv_mutex_t lock;
     channel *frames; /* under lock, as the rest; NULL: the process is gone */
-    part *first, **last;
+    parts parts;
     size_t waiting; /* bytes */
     bool ended;
     broker_rc rc; /* when it has */
@@ -51,24 +56,40 @@ struct call {
     bool has_body, received, saves, paused, full, over;
     size_t sent; /* of its body, and not handled */
     answer saved;
-    broker_buf *late; /* a part that came when it was saved already */
-    broker_bytes late_part;
-    bool late_last;
+    parts late; /* of its body, which came when it was saved already */
     stream *stream;
     loop_call gone;
 };
+
+/* ---- parts ---- */
+
+static void parts_put(parts *list, broker_buf *buf, broker_bytes bytes, bool is_last)
+{
+    part *p = must_alloc(sizeof *p);
+
+    *p = (part){NULL, buf, bytes, is_last};
+    buf_retain(buf);
+    if (list->first == NULL)
+        list->last = &list->first;
+    *list->last = p;
+    list->last = &p->next;
+}
+
+static void parts_drop(parts *list)
+{
+    part *p = list->first;
+
+    list->first = p->next;
+    buf_release(p->buf);
+    free(p);
+}
 
 /* ---- life of a call ---- */
 
 static void stream_free(stream *t)
 {
-    while (t->first != NULL) {
-        part *p = t->first;
-
-        t->first = p->next;
-        buf_release(p->buf);
-        free(p);
-    }
+    while (t->parts.first != NULL)
+        parts_drop(&t->parts);
     uv_mutex_destroy(&t->lock);
     free(t);
 }
@@ -84,7 +105,8 @@ static void on_call_gone(loop_call *posted)
         c->next->link = c->link;
     if (c->stream != NULL)
         stream_free(c->stream);
-    buf_release(c->late);
+    while (c->late.first != NULL)
+        parts_drop(&c->late);
     sb_done(&c->saved.bytes);
     free(c);
 }
@@ -173,10 +195,7 @@ static void on_body(void *self, broker_req *req, broker_buf *buf, broker_bytes b
         return;
     if (c->saved.state == HERE || !c->received) {
         /* It was saved for another build, and the change was given up. */
-        buf_retain(buf);
-        c->late = buf;
-        c->late_part = bytes;
-        c->late_last = last != 0;
+        parts_put(&c->late, buf, bytes, last != 0);
         c->s->http->pause(req);
         if (c->saved.state == HERE)
             call_resume(c);
@@ -529,17 +548,13 @@ static broker_rc pull(void *self, broker_writer *out)
     broker_rc rc;
 
     uv_mutex_lock(&t->lock);
-    while (t->first != NULL) {
-        part *p = t->first;
+    while (t->parts.first != NULL) {
+        broker_bytes bytes = t->parts.first->bytes;
 
-        if (out->write(out, p->bytes.ptr, p->bytes.len) != BROKER_OK)
+        if (out->write(out, bytes.ptr, bytes.len) != BROKER_OK)
             break;
-        gone += (uint32_t)p->bytes.len;
-        t->first = p->next;
-        if (t->first == NULL)
-            t->last = &t->first;
-        buf_release(p->buf);
-        free(p);
+        gone += (uint32_t)bytes.len;
+        parts_drop(&t->parts);
     }
     t->waiting -= gone;
     if (gone != 0 && t->frames != NULL) {
@@ -549,7 +564,7 @@ static broker_rc pull(void *self, broker_writer *out)
         put_u32be(body + 8, gone);
         channel_send(t->frames, WORD_TAKEN, (broker_bytes){body, sizeof body}, no_bytes);
     }
-    rc = t->first == NULL && t->ended ? t->rc : gone != 0 ? BROKER_OK : BROKER_AGAIN;
+    rc = t->parts.first == NULL && t->ended ? t->rc : gone != 0 ? BROKER_OK : BROKER_AGAIN;
     uv_mutex_unlock(&t->lock);
     return rc;
 }
@@ -576,7 +591,6 @@ static void stream_begin(call *c, const broker_response *r)
 
     must(uv_mutex_init(&t->lock) == 0);
     t->frames = c->s->frames;
-    t->last = &t->first;
     c->stream = t;
     c->s->http->stream(c->req, r, &body);
 }
@@ -619,12 +633,7 @@ static fault chunk(call *c, broker_buf *buf, broker_bytes bytes)
     } else if (t->waiting != 0 && t->waiting + bytes.len > WINDOW_STREAM) {
         wrong = "more of an answer comes than there is a window for";
     } else {
-        part *p = must_alloc(sizeof *p);
-
-        *p = (part){NULL, buf, bytes};
-        buf_retain(buf);
-        *t->last = p;
-        t->last = &p->next;
+        parts_put(&t->parts, buf, bytes, false);
         t->waiting += bytes.len;
     }
     uv_mutex_unlock(&t->lock);
@@ -677,12 +686,12 @@ static fault receive(call *c, view *v)
     c->saves = saves != 0;
     if (!c->has_body) {
         send_body(c, no_bytes, true);
-    } else if (c->late != NULL) {
-        send_body(c, c->late_part, c->late_last);
-        buf_release(c->late);
-        c->late = NULL;
-        c->full = c->sent > WINDOW_STREAM;
     }
+    while (c->late.first != NULL) {
+        send_body(c, c->late.first->bytes, c->late.first->is_last);
+        parts_drop(&c->late);
+    }
+    c->full = c->sent > WINDOW_STREAM;
     read_on(c);
     return NULL;
 }

@@ -80,9 +80,14 @@ static broker_rc subscribe(broker_ctx *ctx, const broker_subscription *want, bro
     return BROKER_OK;
 }
 
+static size_t sub_index(const broker_sub *sub)
+{
+    return (size_t)((const char *)sub - (const char *)f.subs) / sizeof *f.subs;
+}
+
 static void unsubscribe(broker_sub *sub)
 {
-    bool *there = &f.subs[((char *)sub - (char *)f.subs) / sizeof *f.subs].there;
+    bool *there = &f.subs[sub_index(sub)].there;
 
     must(*there);
     *there = false;
@@ -96,7 +101,7 @@ static void resume(broker_sub *sub)
 static void settle(broker_sub *sub, const broker_msg *const *msgs, const broker_outcome *outcomes,
                    size_t n)
 {
-    unsigned *left = &f.subs[((char *)sub - (char *)f.subs) / sizeof *f.subs].unsettled;
+    unsigned *left = &f.subs[sub_index(sub)].unsettled;
 
     must(*left >= n);
     *left -= (unsigned)n;
@@ -242,7 +247,7 @@ static broker_rc histogram(broker_ctx *ctx, const char *name, const char *labels
                            const double *bounds, size_t n, broker_metric **out)
 {
     for (size_t i = 0; i < n; i++)
-        must(bounds[i] < 1e309);
+        must(bounds[i] <= 1.7e308 || bounds[i] > 1.7e308); /* a number */
     return metric_make_(ctx, name, labels, help, out);
 }
 
