@@ -31,6 +31,7 @@
 #define WINDOW_BYTES    (8u << 20) /* of a subscription; a single message always fits    */
 #define WINDOW_INPUT    (8u << 20) /* of all admissions and publications without outcome */
 #define WINDOW_STREAM   (1u << 20) /* of a request: parts of its body; of its answer     */
+#define INPUT_COST(len) ((len) + 128u) /* of a frame or content, against WINDOW_INPUT     */
 
 enum {
     /* ---- node to plugin ---- */
