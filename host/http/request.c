@@ -219,7 +219,8 @@ const route *req_route(broker_req *r, route_match *match)
     broker_str behind;
 
     memset(match, 0, sizeof *match);
-    route_find(r->server->routes, r->head.method, target_path(r->head.target, &behind), match, &allow);
+    route_find(r->server->routes, r->head.method, target_path(r->head.target, &behind), match,
+               &allow);
     sb_done(&allow);
     return match->route;
 }
