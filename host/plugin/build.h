@@ -39,6 +39,12 @@ typedef struct host_parts {
 
 typedef struct loader loader;
 
+/* What a plugin finds under an id. A list of them ends with NULL, NULL. */
+typedef struct service_entry {
+    const char *id;
+    const void *table;
+} service_entry;
+
 /* Which file a build was made from, to see that another one lies there now. */
 typedef struct file_id {
     dev_t dev;
@@ -50,8 +56,9 @@ typedef struct file_id {
 typedef struct build {
     broker_ctx ctx; /* first: the plugin's view of this */
     uint32_t magic;
-    loader *loader;
+    loader *loader; /* NULL: it is alone in a process of its own */
     const host_parts *parts;
+    const service_entry *services;
     broker_manifest manifest;
     char *file;   /* the operator's */
     bool by_hand; /* not the configured one: given to `swap` */
@@ -91,6 +98,11 @@ static inline build *build_of(broker_ctx *ctx)
 
 /* An empty build, to be loaded. */
 build *build_new(loader *l);
+/* One without a loader, which has these services and whose code stays mapped. */
+build *build_new_alone(const host_parts *parts, const service_entry *services);
+/* Read and check the manifest of the file, load it and check its table. False: what is wrong, as
+ * below. [any], one thread */
+bool build_open(build *b, const char *path, sb *why);
 /* Copy the file, read and check its manifest, load the copy. False: what is wrong with it, as
  * the end of a sentence about the file, in *why. [any], one thread */
 bool build_load(build *b, const char *file, sb *why);
@@ -108,9 +120,8 @@ void config_free(build *b);
 void build_forget(build *b);
 void build_vacate(build *b, build *keeper);
 
-/* Load the copy, which file is open for and which is taken, in a process of its own (isolated.c).
- */
-bool build_open_isolated(build *b, int file, sb *why);
+/* build_open(), in a process of its own (isolated.c). */
+bool build_open_isolated(build *b, const char *path, sb *why);
 
 /* A writer into a byte string. */
 typedef struct blob {

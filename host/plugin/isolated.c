@@ -2,6 +2,11 @@
  * (host/isolate), so that nothing else of the loader knows. */
 #include "plugin/build.h"
 
+#include "plugin/manifest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
 static broker_rc create(broker_ctx *ctx, void **self)
 {
     standin *s = build_of(ctx)->standin;
@@ -18,7 +23,7 @@ static void destroy(void *self)
     (void)self;
 }
 
-bool build_open_isolated(build *b, int file, sb *why)
+static bool open_there(build *b, int file, sb *why)
 {
     const host_parts *parts = b->parts;
     const standin_options options = {
@@ -47,4 +52,22 @@ bool build_open_isolated(build *b, int file, sb *why)
     };
     b->table = &b->isolated_table;
     return true;
+}
+
+/* The manifest first: a file that is no build of this host gets no process. */
+bool build_open_isolated(build *b, const char *path, sb *why)
+{
+    char text[256];
+    int file;
+
+    if (manifest_read(path, &b->manifest, text, sizeof text) != BROKER_OK ||
+        manifest_check(&b->manifest, text, sizeof text) != BROKER_OK) {
+        sb_puts(why, text);
+        return false;
+    }
+    file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file >= 0)
+        return open_there(b, file, why);
+    sb_printf(why, "its copy cannot be read (%s)", strerror(errno));
+    return false;
 }
