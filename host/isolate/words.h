@@ -27,10 +27,10 @@
 #define ISOLATED_FILE_FD   5 /* the build: loaded from /proc/self/fd/5        */
 
 /* How much may be under way; whoever sends keeps to it, and waits for leave. */
-#define WINDOW_MESSAGES 4096u      /* of a subscription: sent and not WORD_TOOK          */
-#define WINDOW_BYTES    (8u << 20) /* of a subscription; a single message always fits    */
-#define WINDOW_INPUT    (8u << 20) /* of all admissions and publications without outcome */
-#define WINDOW_STREAM   (1u << 20) /* of a request: parts of its body; of its answer     */
+#define WINDOW_MESSAGES 4096u          /* of a subscription: sent and not WORD_TOOK          */
+#define WINDOW_BYTES    (8u << 20)     /* of a subscription; a single message always fits    */
+#define WINDOW_INPUT    (8u << 20)     /* of all admissions and publications without outcome */
+#define WINDOW_STREAM   (1u << 20)     /* of a request: parts of its body; of its answer     */
 #define INPUT_COST(len) ((len) + 128u) /* of a frame or content, against WINDOW_INPUT     */
 
 enum {
