@@ -6,6 +6,8 @@
 
 #include "run/log.h"
 
+#include <strings.h>
+
 /* ---- streaming ---- */
 
 /* [worker] */
@@ -155,18 +157,56 @@ static bool end_as(broker_req *r, int how)
     return atomic_compare_exchange_strong(&r->ended, &before, how);
 }
 
+static bool is_value(const char *ptr, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (((unsigned char)ptr[i] < 0x20 && ptr[i] != '\t') || ptr[i] == 0x7f)
+            return false;
+    return true;
+}
+
+/* Whether the node lets it into an answer. */
+static bool header_is_good(const broker_header *h)
+{
+    static const char token[] = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
+                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+    return h->name != NULL && h->name[0] != '\0' && h->name[strspn(h->name, token)] == '\0' &&
+           strcasecmp(h->name, "Content-Length") != 0 &&
+           strcasecmp(h->name, "Transfer-Encoding") != 0 && is_value(h->value.ptr, h->value.len);
+}
+
+/* Numbers of the headers that may go. */
+static uint32_t headers_sift(const broker_req *r, const broker_response *response,
+                             size_t good[HEAD_HEADERS_MAX])
+{
+    uint32_t n = 0;
+
+    for (size_t i = 0; i < response->n_headers; i++) {
+        if (n < HEAD_HEADERS_MAX && header_is_good(&response->headers[i]))
+            good[n++] = i;
+        else
+            log_error(r->g->build->manifest.name, "an answer has a header that it may not have, "
+                                                  "or too many; it goes without that one");
+    }
+    return n;
+}
+
 /* What reply() and stream() have in common. */
 static void head_put(sb *body, const broker_req *r, const broker_response *response,
                      uint32_t n_more)
 {
+    size_t good[HEAD_HEADERS_MAX];
+    uint32_t n_good = headers_sift(r, response, good);
+
     pack_map(body, (response->type != NULL ? 4 : 3) + n_more);
     pack_uint(body, "req", r->id);
     pack_uint(body, "status", response->status);
     if (response->type != NULL)
         pack_text(body, "type", response->type);
-    pack_list(body, "headers", (uint32_t)response->n_headers);
-    for (size_t i = 0; i < response->n_headers; i++) {
-        const broker_header *h = &response->headers[i];
+    pack_list(body, "headers", n_good);
+    for (uint32_t i = 0; i < n_good; i++) {
+        const broker_header *h = &response->headers[good[i]];
 
         pack_map(body, 2);
         pack_bytes(body, "name", h->name, strlen(h->name));
@@ -179,6 +219,10 @@ static broker_response response_of(const broker_response *given)
     broker_response r = {0};
 
     memcpy(&r, given, given->size < sizeof r ? given->size : sizeof r);
+    if (r.status < 200 || r.status > 599)
+        r.status = 500;
+    if (r.type != NULL && !is_value(r.type, strlen(r.type)))
+        r.type = NULL;
     return r;
 }
 

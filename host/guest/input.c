@@ -6,8 +6,8 @@
 
 #include "streamr/streamr.h"
 
-/* Words and fields around the frames of an admission. */
-#define AROUND 4096u
+#define AROUND     4096u   /* words and fields around the frames of an admission */
+#define FRAMES_MAX 262144u /* of one admission                                   */
 
 /* Keep what is asked for and give it an id. NULL: there is no room. [any] */
 static input *input_new(guest *g, size_t cost)
@@ -77,7 +77,7 @@ broker_rc guest_admit(broker_ctx *ctx, const broker_admission *what)
     sb body = SB_INIT;
     input *in;
 
-    if (what->n == 0 || what->only_stream.len > STREAMR_STREAM_ID_MAX)
+    if (what->n == 0 || what->n > FRAMES_MAX || what->only_stream.len > STREAMR_STREAM_ID_MAX)
         return BROKER_EINVAL;
     for (size_t i = 0; i < what->n; i++) {
         if (what->frames[i].raw.len > FRAME_MAX)
@@ -93,7 +93,8 @@ broker_rc guest_admit(broker_ctx *ctx, const broker_admission *what)
     in->n = what->n;
     in->done = what->done;
     in->arg = what->arg;
-    a = (words_admission){in->id, what->flags, what->only_partition, what->only_stream};
+    a = (words_admission){in->id, what->flags & BROKER_ADMIT_CARRY, what->only_partition,
+                          what->only_stream};
     words_put_admission(&body, &a);
     for (size_t i = 0; i < what->n; i++)
         words_put_bytes(&body, what->frames[i].raw);
@@ -106,7 +107,7 @@ static void publication_put(sb *body, uint64_t id, const broker_publication *wha
 {
     pack_map(body, 9);
     pack_uint(body, "id", id);
-    pack_uint(body, "flags", what->flags);
+    pack_uint(body, "flags", 0);
     pack_uint(body, "partition", what->partition);
     pack_uint(body, "contentType", what->content_type);
     pack_int(body, "timestamp", what->timestamp_ms);
@@ -124,6 +125,7 @@ broker_rc guest_publish(broker_ctx *ctx, const broker_publication *what)
     input *in;
 
     if (what->content.len > STREAMR_MESSAGE_MAX - 4096 ||
+        what->content_type > BROKER_CONTENT_BINARY ||
         what->stream.len + what->key.len + what->chain.len > STREAMR_MESSAGE_MAX)
         return BROKER_EINVAL;
     if (guest_address(g, address) == BROKER_EDENIED)

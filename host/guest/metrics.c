@@ -4,8 +4,11 @@
  * the node does not take them, observations are dropped rather than kept. */
 #include "guest/parts.h"
 
+#include <math.h>
+
 #define TICK_MS      100u
 #define OBSERVED_MAX 65536u
+#define BOUNDS_MAX   64u
 #define QUEUED_MAX   (16u << 20)
 
 struct broker_metric {
@@ -97,6 +100,24 @@ static broker_rc metric_ask(const broker_metric *m, const char *help, const doub
     return rc;
 }
 
+/* Whether the node lets it be a metric. */
+static bool metric_is_good(const char *name, const char *labels, const char *help,
+                           const double *bounds, size_t n)
+{
+    const char *const texts[] = {name, labels, help != NULL ? help : ""};
+
+    if (name[0] == '\0' || n > BOUNDS_MAX)
+        return false;
+    for (size_t i = 0; i < COUNT_OF(texts); i++)
+        for (const char *c = texts[i]; *c != '\0'; c++)
+            if ((unsigned char)*c < 0x20 || *c == 0x7f)
+                return false;
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(bounds[i]))
+            return false;
+    return true;
+}
+
 static void metric_free(broker_metric *m)
 {
     free(m->name);
@@ -121,6 +142,8 @@ static broker_rc make(broker_ctx *ctx, uint32_t kind, const char *name, const ch
     if (m != NULL || g->n_metrics + 1 >= IDS_MAX)
         return ctx->host->fail(ctx, BROKER_EINVAL,
                                "a metric's name is taken by another kind, or there are too many");
+    if (!metric_is_good(name, labels, help, bounds, n))
+        return ctx->host->fail(ctx, BROKER_EINVAL, "a metric's name, text or bounds are not valid");
     m = must_alloc(sizeof *m);
     m->g = g;
     m->id = g->n_metrics + 1;
@@ -159,7 +182,7 @@ static broker_rc histogram(broker_ctx *ctx, const char *name, const char *labels
 
 static void add(broker_metric *m, int64_t n)
 {
-    if (m != NULL && m->kind != METRIC_HISTOGRAM)
+    if (m != NULL && (m->kind == METRIC_GAUGE || (m->kind == METRIC_COUNTER && n > 0)))
         atomic_fetch_add_explicit(&m->gathered, n, memory_order_relaxed);
 }
 

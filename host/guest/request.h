@@ -27,8 +27,8 @@ struct broker_req {
     bool has_query;
 
     broker_intake intake;
-    bool has_intake, told, paused; /* told: the last part was */
-    piece *first, **last;          /* of the body */
+    bool has_intake, told, paused, left; /* told: the last part was; left: the client has */
+    piece *first, **last;                /* of the body */
     loop_call call_resume;
     atomic_bool resume_posted;
 

@@ -144,8 +144,10 @@ void guest_abort(guest *g, broker_buf *buf, broker_bytes body)
     broker_req *r = named(g, body);
 
     (void)buf;
-    if (r != NULL)
-        guest_req_abort(r);
+    if (r == NULL)
+        return;
+    r->left = true;
+    guest_req_abort(r);
 }
 
 /* ---- across a swap ---- */
@@ -215,6 +217,8 @@ static void resume_on_loop(loop_call *call)
 
     atomic_store(&r->resume_posted, false);
     r->paused = false;
+    if (r->left)
+        guest_req_abort(r);
     if (!guest_req_reads(r))
         return;
     put_u64be(id, r->id);
@@ -332,6 +336,12 @@ static broker_str query_value(broker_req *r, const char *name)
 
 /* ---- the rest of the table ---- */
 
+static void resume(broker_req *r)
+{
+    if (!atomic_exchange(&r->resume_posted, true))
+        loop_post(r->g->loop, &r->call_resume);
+}
+
 static broker_rc receive(broker_req *r, const broker_intake *intake)
 {
     uint8_t body[9];
@@ -345,6 +355,8 @@ static broker_rc receive(broker_req *r, const broker_intake *intake)
     body[8] = r->intake.save != NULL;
     channel_send(r->g->frames, WORD_RECEIVE, (broker_bytes){body, sizeof body},
                  (broker_bytes){NULL, 0});
+    if (r->left)
+        resume(r); /* on_abort() comes from there */
     return BROKER_OK;
 }
 
@@ -357,12 +369,6 @@ static void pause_body(broker_req *r)
     r->paused = true;
     put_u64be(id, r->id);
     channel_send(r->g->frames, WORD_PAUSE, (broker_bytes){id, sizeof id}, (broker_bytes){NULL, 0});
-}
-
-static void resume(broker_req *r)
-{
-    if (!atomic_exchange(&r->resume_posted, true))
-        loop_post(r->g->loop, &r->call_resume);
 }
 
 static void route_free(route *made)
@@ -379,7 +385,7 @@ static broker_rc route_ask(guest *g, uint32_t number, const route *made)
 
     pack_map(&body, 6);
     pack_uint(&body, "id", number);
-    pack_uint(&body, "flags", made->flags);
+    pack_uint(&body, "flags", made->flags & (BROKER_ROUTE_PUBLIC | BROKER_ROUTE_STREAM));
     pack_uint(&body, "maxBody", made->max_body);
     pack_text(&body, "method", made->method);
     pack_text(&body, "path", made->path);

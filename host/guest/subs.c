@@ -198,14 +198,14 @@ static broker_rc subscribe(broker_ctx *ctx, const broker_subscription *want, bro
         return ctx->host->fail(ctx, BROKER_EBUSY, "it has too many subscriptions");
     }
     s->g = g;
-    s->flags = want->flags;
+    s->flags = want->flags & BROKER_SUB_DURABLE;
     s->on_msgs = want->on_msgs;
     s->self = want->self;
     s->resume.fn = resume_on_loop;
     atomic_init(&s->refs, 1);
     pack_map(&body, 4);
     pack_uint(&body, "id", s->id);
-    pack_uint(&body, "flags", want->flags);
+    pack_uint(&body, "flags", s->flags);
     pack_uint(&body, "partition", want->partition);
     pack_bytes(&body, "stream", want->stream.ptr, want->stream.len);
     rc = guest_ask(g, ASK_SUBSCRIBE, bytes_of(&body), NULL);
