@@ -362,14 +362,21 @@ bool loader_is_ready(loader *l, sb *why)
 static void describe(plugin *p, sb *out)
 {
     const build *b = p->build;
+    pid_t pid = b != NULL && b->standin != NULL ? standin_pid(b->standin) : 0;
 
-    if (b != NULL)
-        sb_printf(out, "%-12s %-12s %-10s %-12.12s ABI %u.%u  %-8s %s\n", p->key, b->manifest.name,
-                  b->manifest.version, b->id[0] != '\0' ? b->id : "-", b->manifest.abi_major,
-                  b->manifest.abi_minor, p->running ? "running" : "stopped", b->file);
-    else
+    if (b == NULL) {
         sb_printf(out, "%-12s %-12s %-10s %-12s %-8s  %-8s %s\n", p->key, "-", "-", "-", "-",
                   "down", p->down.data);
+        return;
+    }
+    sb_printf(out, "%-12s %-12s %-10s %-12.12s ABI %u.%u  %-8s %s", p->key, b->manifest.name,
+              b->manifest.version, b->id[0] != '\0' ? b->id : "-", b->manifest.abi_major,
+              b->manifest.abi_minor, p->running ? "running" : "stopped", b->file);
+    if (pid != 0)
+        sb_printf(out, "  isolated, process %d", (int)pid);
+    else if (b->isolated)
+        sb_puts(out, "  isolated, no process");
+    sb_putc(out, '\n');
 }
 
 /* In order of loading. */
