@@ -1,8 +1,10 @@
 /* unwell -- a plugin that is ended, or hangs, when it is asked to: what else there is must not
  * notice. GET /unwell says the id of its process, GET /unwell/count how many messages of the stream
- * `stream` it has seen, GET /unwell/{how} does what `hows` says. */
+ * `stream` it has seen, GET /unwell/do/{how} does what `hows` says. To become quiet takes it
+ * `quiesceMs`, all of it on the loop. */
 #include <broker/plugin.h>
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -158,11 +160,15 @@ static broker_rc start(void *self, broker_bytes state)
 
 static broker_rc quiesce(void *self, broker_writer *state)
 {
-    (void)self, (void)state;
+    unwell *u = self;
+
+    (void)state;
+    poll(NULL, 0, (int)u->config->integer(u->ctx, "quiesceMs"));
     return BROKER_OK;
 }
 
 BROKER_PLUGIN("unwell", "1.0.0", 0,
               "{ \"additionalProperties\": false, \"properties\": { \"stream\": { \"type\": "
-              "\"string\", \"default\": \"\" } } }",
+              "\"string\", \"default\": \"\" }, "
+              "\"quiesceMs\": { \"type\": \"integer\", \"default\": 0 } } }",
               create, start, NULL, quiesce, free);

@@ -11,7 +11,11 @@ import tempfile
 import threading
 import unittest
 
-from node import BUILD, STREAM, Node, generate, program, split, until
+import mqtt
+from node import BUILD, OWNER, STREAM, Node, generate, program, split, until
+from test_mqtt import mqtt_node
+from test_websocket import WsNode
+from ws import Closed
 
 
 def module(name):
@@ -257,6 +261,178 @@ class Ends(unittest.TestCase):
             result = command(node, "reload")
             self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
             self.assertEqual(int(node.get("/unwell")[2]) != node.process.pid, isolate)
+        node.stop()
+
+
+class Changes(unittest.TestCase):
+    """Swaps: of isolated builds, and when their process is away."""
+
+    def start(self, plugins, **rest):
+        self.node = IsolatedNode(plugins, **rest).start()
+        self.addCleanup(lambda: self.node.process and self.node.kill())
+        return self.node
+
+    def swap(self, name, file=None):
+        result = command(self.node, "swap", name, *([file] if file else []))
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+
+    def test_no_request_fails_while_builds_are_swapped(self):
+        node = self.start({"tally": {"module": tally_build("one")}})
+        stop, wrong, counts = threading.Event(), [], []
+
+        def ask():
+            while not stop.is_set():
+                status, _, body = node.get("/tally")
+                counts.append(int(body.split()[0]) if status == 200 else wrong.append((status, body)))
+                status, _, body = node.request("POST", "/tally", body=b"x" * 100000)
+                if (status, body) != (200, b"100000"):
+                    wrong.append((status, body))
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        [t.start() for t in threads]
+        pids = set()
+        for i in range(10):
+            pids.add(node.pid("tally"))
+            self.swap("tally", tally_build("two" if i % 2 == 0 else "one"))
+        stop.set()
+        [t.join() for t in threads]
+        self.assertEqual(wrong, [])
+        self.assertEqual(sorted(counts), list(range(1, len(counts) + 1)), "the state did not cross")
+        self.assertEqual(len(pids), 10)
+        until(lambda: not any(is_there(pid) for pid in pids), what="the old processes end")
+        node.stop()
+
+    def test_an_upload_crosses_a_swap(self):
+        node = self.start({"tally": {"module": tally_build("one")}})
+        connection = http.client.HTTPConnection("127.0.0.1", node.port, timeout=30)
+        connection.putrequest("POST", "/tally")
+        connection.putheader("Content-Length", str(3 << 20))
+        connection.endheaders()
+        for isolate in (True, False, True):
+            connection.send(b"x" * (1 << 20))
+            with open(node.config) as f:
+                config = json.load(f)
+            config["plugins"]["tally"]["isolate"] = isolate
+            with open(node.config, "w") as f:
+                json.dump(config, f)
+            command(node, "reload")
+            self.swap("tally", tally_build("two"))
+        self.assertEqual(connection.getresponse().read(), b"%d" % (3 << 20))
+        node.stop()
+
+    def test_a_build_that_does_not_start_leaves_the_old_one_its_state(self):
+        node = self.start({"tally": {"module": tally_build("one")}})
+        self.assertEqual(node.get("/tally")[2].split()[0], b"1")
+        pid = node.pid("tally")
+        for bad in ("start_fails", "bad_state", "start_crashes"):
+            self.assertEqual(command(node, "swap", "tally", tally_build(bad)).returncode, 1, bad)
+            self.assertEqual(node.pid("tally"), pid)
+        self.assertEqual(node.get("/tally")[2].split()[0], b"2")
+        node.stop()
+
+    def test_a_process_that_is_lost_in_a_swap_is_started_again(self):
+        node = self.start(unwell(quiesceMs=60000), config={"swap": {"prepareMs": 5000, "pauseMs": 5000}})
+        pid = node.pid("unwell")
+        result = []
+        thread = threading.Thread(target=lambda: result.append(command(node, "swap", "unwell")))
+        thread.start()
+        until(lambda: self.waits_in_poll(pid), what="it becomes quiet")
+        os.kill(pid, signal.SIGKILL)
+        thread.join()
+        self.assertEqual(result[0].returncode, 0, result[0].stderr)
+        until(lambda: node.get("/unwell")[0] == 200)
+        self.assertNotEqual(node.pid("unwell"), pid)
+        node.kill()
+
+    def waits_in_poll(self, pid):
+        with open("/proc/%d/wchan" % pid) as wchan:
+            return "poll" in wchan.read() and "epoll" not in open("/proc/%d/wchan" % pid).read()
+
+    def test_a_build_that_became_quiet_too_late_runs_on(self):
+        node = self.start(unwell(quiesceMs=1500), config={"swap": {"prepareMs": 5000, "pauseMs": 300}})
+        pid = int(node.get("/unwell")[2])
+        result = command(node, "swap", "unwell")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("took too long to become quiet", result.stderr)
+        until(lambda: node.get("/unwell")[0] == 200, what="it runs on")
+        until(lambda: node.get("/unwell")[0] == 200 and node.get("/unwell/count")[0] == 200)
+        self.assertEqual(int(node.get("/unwell")[2]), pid)
+        node.stop()
+
+    def test_a_store_that_is_down_refuses_and_another_build_takes_over(self):
+        folder = tempfile.mkdtemp(prefix="logstore-isolate-")
+        node = self.start({"logStore": {"db": {"dataPath": os.path.join(folder, "db"), "minFreeBytes": 0}},
+                           "http": {"isolate": False}})
+        path = "/streams/" + STREAM.replace("/", "%2F")
+        self.assertEqual(node.request("POST", path, body=b'{"n":1}')[0], 200)
+        for i in range(3):
+            os.kill(until(lambda: node.pid("logStore")), signal.SIGKILL)
+            until(lambda: (node.metric('isolated_restarts_total{plugin="logstore"}') or 0) > i or
+                  "ended 3 times within ten minutes" in node.said())
+        until(lambda: "ended 3 times within ten minutes" in node.said())
+        self.assertGreaterEqual(node.request("POST", path, body=b'{"n":2}')[0], 500)
+        self.assertGreaterEqual(node.get(node.data_path() + "/last?count=1")[0], 500)
+        self.swap("logStore", os.path.join(BUILD, "swap", "logstore_b.so"))
+        self.assertEqual(node.request("POST", path, body=b'{"n":3}')[0], 200)
+        self.assertEqual([m["content"]["n"] for m in node.json(node.data_path() + "/last?count=9")["messages"]], [1, 3])
+        node.stop()
+
+
+class Interfaces(unittest.TestCase):
+    """Plugins with sockets of their own."""
+
+    def test_mqtt(self):
+        node = mqtt_node({"isolate": True}, plugins={"logStore": {"isolate": True, "db": {
+            "dataPath": os.path.join(tempfile.mkdtemp(prefix="logstore-isolate-"), "db"), "minFreeBytes": 0}}})
+        self.addCleanup(lambda: node.process and node.kill())
+        topic = OWNER + "/isolated"
+        for port in self.ports(node):
+            reader, writer = mqtt.Client(port, "reader"), mqtt.Client(port, "writer")
+            reader.send(mqtt.subscribe(topic, qos=1)).packet()
+            for n in range(100):
+                writer.send(mqtt.publish(topic, {"n": n}, qos=1, number=n + 1))
+            for n in range(100):
+                self.assertEqual(writer.packet()[0], mqtt.PUBACK)
+            for n in range(100):
+                kind, _, body = reader.packet()
+                self.assertEqual(kind, mqtt.PUBLISH)
+                self.assertTrue(body.endswith(b'{"n": %d}' % n) or body.endswith(b'{"n":%d}' % n), body)
+                reader.send(mqtt.ack(mqtt.PUBACK, n + 1))
+            reader.close(), writer.close()
+        self.assertEqual(len(node.json(node.data_path(topic) + "/last?count=1000")["messages"]), 200)
+        node.stop()
+
+    def ports(self, node):
+        """Of the first process, and of the one after its end."""
+        def found():
+            return re.findall(r"MQTT 3\.1\.1 on 127\.0\.0\.1:(\d+)", node.said())
+        yield int(found()[-1])
+        pid = IsolatedNode.pid(node, "mqtt")
+        self.assertIsNotNone(pid)
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: len(found()) == 2 and node.get("/readyz")[0] == 200)
+        yield int(found()[-1])
+
+    def test_websockets(self):
+        node = WsNode({"isolate": True}).start()
+        self.addCleanup(lambda: node.process and node.kill())
+        self.assertIsNotNone(IsolatedNode.pid(node, "websocket"))
+        with node.subscribed() as live, node.client("publish", ack="true") as out:
+            for n in range(200):
+                out.send(json.dumps({"n": n}))
+            self.assertEqual([json.loads(out.receive())["ack"]["index"] for _ in range(200)], list(range(200)))
+            self.assertEqual([json.loads(live.receive())["n"] for _ in range(200)], list(range(200)))
+        self.assertEqual([c["n"] for c in node.contents()], list(range(200)))
+        node.stop()
+
+    def test_a_swap_closes_what_it_cannot_hand_over(self):
+        node = WsNode({"isolate": True}).start()
+        self.addCleanup(lambda: node.process and node.kill())
+        with node.subscribed() as live:
+            result = command(node, "swap", "websocket")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            with self.assertRaises(Closed) as closed:
+                live.receive()
+            self.assertIn("1012", str(closed.exception))
         node.stop()
 
 
