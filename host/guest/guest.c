@@ -237,6 +237,8 @@ static void on_quiesce(guest *g, broker_buf *buf, broker_bytes body)
         rc = b->ctx.host->fail(&b->ctx, BROKER_EIO, "its state is larger than 64 MiB");
     guest_metrics_tell(g);
     if (rc == BROKER_OK) {
+        net_leave(g->net, &b->ledger); /* another process cannot take its sockets over: 1012 */
+        net_unpark(g->net, &b->ledger);
         vacate(g);
         say(g, WORD_QUIET, rc, bytes_of(&state));
     } else {
