@@ -392,7 +392,7 @@ static void sockets_take(void)
 
 static void guest_free(guest *g)
 {
-    watch_free(g->watch);
+    guest_watch_free(g->watch);
     pool_free(g->pool);
     guest_metrics_done(g);
     guest_input_done(g);
@@ -416,7 +416,7 @@ int guest_run(void)
 
     signals_ignore();
     sockets_take();
-    g->watch = watch_new();
+    g->watch = guest_watch_new();
     g->loop = loop_new();
     must(uv_mutex_init(&g->ask_lock) == 0);
     g->frames = channel_new(ISOLATED_FRAMES_FD, &(channel_calls){g, on_frame, on_gone});

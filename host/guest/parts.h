@@ -156,7 +156,7 @@ broker_rc guest_address(guest *g, uint8_t out[20]);
 
 /* watch.c */
 /* End the process when the node has gone, whatever the loop does. */
-watch *watch_new(void);
-void watch_free(watch *w);
+watch *guest_watch_new(void);
+void guest_watch_free(watch *w);
 
 #endif

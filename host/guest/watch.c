@@ -34,7 +34,7 @@ static void watch_main(void *arg)
         _exit(1);
 }
 
-watch *watch_new(void)
+watch *guest_watch_new(void)
 {
     watch *w = must_alloc(sizeof *w);
 
@@ -44,7 +44,7 @@ watch *watch_new(void)
     return w;
 }
 
-void watch_free(watch *w)
+void guest_watch_free(watch *w)
 {
     uint64_t one = 1;
 

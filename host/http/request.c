@@ -312,6 +312,17 @@ broker_str http_param(broker_req *r, const char *name)
     return (broker_str){NULL, 0};
 }
 
+size_t http_params(const broker_req *r)
+{
+    return r->match.n;
+}
+
+broker_str http_param_at(const broker_req *r, size_t i, broker_str *name)
+{
+    *name = (broker_str){r->match.names[i], strlen(r->match.names[i])};
+    return (broker_str){r->match.values[i], r->match.lengths[i]};
+}
+
 broker_str http_query(broker_req *r, const char *name)
 {
     return query_get(&r->query, name);

@@ -239,6 +239,7 @@ void build_free(build *b)
         return;
     if (b->self != NULL)
         CROSS(&b->ledger, "destroy", b->table->destroy(b->self));
+    standin_free(b->standin);
     work_free(b);
     if (b->dl != NULL && !b->keep_mapped)
         dlclose(b->dl);
@@ -287,7 +288,8 @@ bool build_load(build *b, const char *file, sb *why)
 
     b->file = must_strdup(file);
     sb_printf(&copy, "%s/logstore-broker-XXXXXX.so", tmp != NULL ? tmp : P_tmpdir);
-    ok = copy_file(file, copy.data, b, why) && build_open(b, copy.data, why);
+    ok = copy_file(file, copy.data, b, why) &&
+         (b->isolated ? build_open_isolated : build_open)(b, copy.data, why);
     unlink(copy.data); /* it stays mapped; a crash leaves nothing behind */
     sb_done(&copy);
     return ok;
@@ -305,6 +307,8 @@ void build_vacate(build *b, build *keeper)
     fetch_forget(b->parts->fetcher, &b->ledger);
     registry_forget(loader_registry(b->loader), b);
     work_stop(b);
+    if (b->standin != NULL)
+        standin_forget(b->standin);
 }
 
 void build_forget(build *b)
@@ -316,4 +320,6 @@ void build_forget(build *b)
     fetch_forget(b->parts->fetcher, &b->ledger);
     registry_forget(loader_registry(b->loader), b);
     work_stop(b);
+    if (b->standin != NULL)
+        standin_forget(b->standin);
 }

@@ -8,6 +8,7 @@
 #include "conf/conf.h"
 #include "fetch/fetch.h"
 #include "http/http.h"
+#include "isolate/standin.h"
 #include "net/net.h"
 #include "run/ledger.h"
 #include "run/loop.h"
@@ -33,6 +34,7 @@ typedef struct host_parts {
     const char *data_dir;     /* plugins' private directories are made in it */
     unsigned swap_prepare_ms; /* a build may take so long to prepare and settle its input */
     unsigned swap_pause_ms;   /* its traffic may be parked so long                        */
+    unsigned warn_ms;         /* a callback that keeps a loop so long is named; 0: never  */
 } host_parts;
 
 typedef struct loader loader;
@@ -63,6 +65,9 @@ typedef struct build {
     file_id file_id;
     char id[41]; /* the linker's hash of the code, in hex; "" when there is none */
     void *dl;
+    bool isolated;    /* to run in a process of its own */
+    standin *standin; /* in the place of dl, when it is loaded so */
+    broker_plugin_table isolated_table;
     bool keep_mapped;
     const broker_plugin_table *table;
     void *self;
@@ -114,6 +119,9 @@ void config_free(build *b);
  * takes it over from keeper (bus_vacate() and its kin). Its timers stop. */
 void build_forget(build *b);
 void build_vacate(build *b, build *keeper);
+
+/* build_open(), in a process of its own (isolated.c). */
+bool build_open_isolated(build *b, const char *path, sb *why);
 
 /* A writer into a byte string. */
 typedef struct blob {
