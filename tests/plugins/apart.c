@@ -4,15 +4,19 @@
  *   GET  /apart/say/{word}?q=  one line: word, q, the header X-Test, the user, shared "mode"
  *   GET  /apart/count/{n}      n bytes, streamed in parts of 100,000
  *   GET  /apart/publish/{text} publishes the text; answers with the outcome
+ *   GET  /apart/admit          admits "one" and "two"; answers with the outcomes
+ *   GET  /apart/hang           never returns
  *   GET  /apart/fill           publishes until there is no room; answers when there is some again
  *   GET  /apart/sign           whether the node has a key, and what checking "secret" says
  *   POST /apart/echo           answers with the body, which it reads part by part, paused between
  */
 #include <broker/plugin.h>
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define STREAM     "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a/apart"
 #define SETTLE_MAX 64
@@ -63,7 +67,7 @@ static size_t on_msgs(void *self, const broker_msg *const *msgs, size_t n)
     n = n < SETTLE_MAX ? n : SETTLE_MAX;
     for (size_t i = 0; i < n; i++) {
         if (msgs[i]->content.len == 5 && memcmp(msgs[i]->content.ptr, "crash", 5) == 0)
-            *(volatile char *)16 = 0; /* NULL, and a sanitizer stops it first */
+            raise(SIGSEGV); /* a sanitizer would stop a bad pointer first */
         a->metrics->observe(a->sizes, (double)msgs[i]->content.len);
     }
     memcpy(a->taken, msgs, n * sizeof(broker_msg *));
@@ -182,6 +186,42 @@ static void on_publish(void *self, broker_req *req)
         return;
     free(p.arg);
     answer(a, req, 503, "not published");
+}
+
+static void on_admitted(void *arg, const broker_outcome *outcomes, size_t n)
+{
+    wait *w = arg;
+    char text[128];
+
+    snprintf(text, sizeof text, "%zu: %d, %d %s", n, outcomes[0].code, outcomes[1].code,
+             outcomes[1].reason);
+    answer(w->a, w->req, 200, text);
+    free(w);
+}
+
+static void on_admit(void *self, broker_req *req)
+{
+    apart *a = self;
+    broker_frame frames[] = {{{(const uint8_t *)"one", 3}, NULL},
+                             {{(const uint8_t *)"two", 3}, NULL}};
+    broker_admission what = {.size = sizeof what,
+                             .flags = BROKER_ADMIT_CARRY,
+                             .frames = frames,
+                             .n = 2,
+                             .only_stream = {STREAM, sizeof STREAM - 1},
+                             .only_partition = BROKER_ALL_PARTITIONS,
+                             .done = on_admitted,
+                             .arg = wait_new(a, req)};
+
+    if (a->bus->admit(a->ctx, &what) != BROKER_OK)
+        abort();
+}
+
+static void on_hang(void *self, broker_req *req)
+{
+    (void)self, (void)req;
+    for (;;)
+        pause();
 }
 
 static void on_room(void *arg)
@@ -360,6 +400,8 @@ static broker_rc start(void *self, broker_bytes state)
         {"GET", "/apart/say/{word}", on_say, NULL},
         {"GET", "/apart/count/{n}", on_count, NULL},
         {"GET", "/apart/publish/{text}", on_publish, NULL},
+        {"GET", "/apart/admit", on_admit, NULL},
+        {"GET", "/apart/hang", on_hang, NULL},
         {"GET", "/apart/fill", on_fill, NULL},
         {"GET", "/apart/sign", on_sign, NULL},
         {"POST", "/apart/echo", on_echo, on_echo_again},

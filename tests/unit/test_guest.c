@@ -606,6 +606,19 @@ Test(guest, saves_a_request_and_goes_on_with_it)
     destroy(&n);
 }
 
+Test(guest, ends_though_it_hangs_when_the_node_has_gone)
+{
+    node n;
+    int status;
+
+    start(&n);
+    request(&n, 3, "/apart/hang", "none", "", NULL);
+    say_nothing(&n, WORD_PING); /* never answered */
+    shutdown(n.frames, SHUT_RDWR);
+    status = ended(&n);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1, "status %x", status);
+}
+
 /* ---- messages ---- */
 
 static void message(const char *content, sb *out)
@@ -785,6 +798,33 @@ Test(guest, publishes_and_tells_the_outcome)
     say_published(&n, published(&n, &len), BROKER_REJECTED, NULL);
     expect(&n, WORD_REPLY);
     check_reply(&n, 2, 200, "5 none");
+    destroy(&n);
+}
+
+Test(guest, admits_and_tells_each_outcome)
+{
+    words_admission a;
+    broker_bytes one, two;
+    sb body = SB_INIT;
+    node n;
+    view v;
+
+    start(&n);
+    request(&n, 1, "/apart/admit", "none", "", NULL);
+    expect(&n, WORD_ADMIT);
+    v = view_of(n.body.data, n.body.len);
+    cr_assert(words_read_admission(&v, &a) && words_read_bytes(&v, &one) &&
+              words_read_bytes(&v, &two) && view_left(&v) == 0);
+    cr_assert_eq(a.flags, BROKER_ADMIT_CARRY);
+    cr_assert(a.only_stream.len == strlen(STREAM) && one.len == 3 && two.len == 3 &&
+              memcmp(one.ptr, "one", 3) == 0 && memcmp(two.ptr, "two", 3) == 0);
+    words_put_u64(&body, a.id);
+    words_put_outcome(&body, &(words_outcome){0, {BROKER_STORED, 0, NULL}});
+    words_put_outcome(&body, &(words_outcome){0, {BROKER_REJECTED, 0, "too late"}});
+    say(n.frames, WORD_OUTCOMES, &body);
+    sb_done(&body);
+    expect(&n, WORD_REPLY);
+    check_reply(&n, 1, 200, "2: 1, 5 too late");
     destroy(&n);
 }
 
