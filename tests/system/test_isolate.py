@@ -435,6 +435,7 @@ class Interfaces(unittest.TestCase):
             with self.assertRaises(Closed) as closed:
                 live.receive()
             self.assertIn("1012", str(closed.exception))
+        until(lambda: node.metric('websocket_connections{kind="subscribe"}') == 0, what="the new build says what it has")
         with node.subscribed() as live, node.client("publish") as out:
             out.send('{"n":1}')
             self.assertEqual(live.receive(), '{"n":1}')
