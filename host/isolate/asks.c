@@ -127,6 +127,17 @@ fault asks_metric(standin *s, broker_bytes body)
     return NULL;
 }
 
+/* What a gauge told is of a process that has ended. */
+void asks_lost(standin *s)
+{
+    for (uint32_t i = 0; i < s->metric_ids.n; i++) {
+        const gauge *g = s->metric_ids.items[i];
+
+        if (g != NULL && g->kind == METRIC_GAUGE)
+            s->metrics->set(g->metric, 0);
+    }
+}
+
 void asks_forget(standin *s)
 {
     for (uint32_t i = 0; i < s->metric_ids.n; i++)

@@ -133,6 +133,7 @@ void requests_done(standin *s);
 /* One question; its answer refers to *text. */
 fault asks_answer(standin *s, uint8_t word, broker_bytes body, words_result *r, sb *text);
 fault asks_metric(standin *s, broker_bytes body);
+void asks_lost(standin *s);
 void asks_forget(standin *s);
 
 #endif

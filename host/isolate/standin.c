@@ -89,6 +89,7 @@ void standin_lose(standin *s, const char *why)
     if (s->ctx != NULL) {
         messages_lost(s);
         requests_lost(s);
+        asks_lost(s);
     }
     if (s->wanted)
         keeper_lost(s);

@@ -425,7 +425,9 @@ class Interfaces(unittest.TestCase):
         node.stop()
 
     def test_a_swap_closes_what_it_cannot_hand_over(self):
-        node = WsNode({"isolate": True}).start()
+        with socket.create_server(("127.0.0.1", 0)) as s:
+            port = s.getsockname()[1]  # a port that both builds want
+        node = WsNode({"isolate": True, "port": port}).start()
         self.addCleanup(lambda: node.process and node.kill())
         with node.subscribed() as live:
             result = command(node, "swap", "websocket")
@@ -433,6 +435,10 @@ class Interfaces(unittest.TestCase):
             with self.assertRaises(Closed) as closed:
                 live.receive()
             self.assertIn("1012", str(closed.exception))
+        until(lambda: node.metric('websocket_connections{kind="subscribe"}') == 0, what="the new build says what it has")
+        with node.subscribed() as live, node.client("publish") as out:
+            out.send('{"n":1}')
+            self.assertEqual(live.receive(), '{"n":1}')
         node.stop()
 
 
