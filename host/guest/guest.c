@@ -15,6 +15,9 @@
 #define WORKERS_MAX 64u
 #define CALM_MS     1000u /* without being asked to be quiet: the node has given up */
 #define LEAVE_MS    5u
+#define HUSH_MS     2u
+#define HELD_MS     1000u /* what is held for so long is said */
+#define HELD_MAX_MS 10000u
 #define STATE_MAX   (FRAME_MAX - 64u)
 
 static const broker_bytes nothing = {NULL, 0};
@@ -189,8 +192,10 @@ static void on_start(guest *g, broker_buf *buf, broker_bytes body)
     if (!g->ready)
         guest_broken("that it shall start what was not created");
     CROSS(&b->ledger, "start", rc = b->table->start(b->self, body));
-    if (rc != BROKER_OK)
+    if (rc != BROKER_OK) {
         vacate(g);
+        guest_subs_quiet(g);
+    }
     say_end(g, WORD_STARTED, rc);
 }
 
@@ -204,7 +209,9 @@ static void on_prepare(guest *g, broker_buf *buf, broker_bytes body)
     (void)buf, (void)body;
     if (!g->ready)
         guest_broken("that it shall prepare what was not created");
-    if (b->table->prepare != NULL)
+    if (g->hushed) /* the node has given up; it is told how that ended */
+        rc = BROKER_AGAIN;
+    else if (b->table->prepare != NULL)
         CROSS(&b->ledger, "prepare", rc = b->table->prepare(b->self));
     say_end(g, WORD_PREPARED, rc);
 }
@@ -218,33 +225,66 @@ static void on_calm(uv_timer_t *t)
     net_unpark(g->net, &g->build->ledger);
 }
 
+/* Nothing may be left of it; what is says so by itself, and the node waits as long as it likes.
+ * Then it is quiet anyway: no code is taken from under what still runs. */
+static void on_hush(uv_timer_t *t)
+{
+    guest *g = t->data;
+    const ledger *l = &g->build->ledger;
+    uint64_t waited = clock_mono_ns() / 1000000 - g->hush_ms;
+    sb held = SB_INIT;
+
+    if (!ledger_is_clear(l) && waited >= HELD_MS && !g->hush_told) {
+        ledger_say(l, &held);
+        log_error(l->name, "it says it is quiet, but still holds %s", held.data);
+        g->hush_told = true;
+    }
+    sb_done(&held);
+    if (!ledger_is_clear(l) && waited < HELD_MAX_MS)
+        return;
+    uv_timer_stop(t);
+    g->hushed = false;
+    guest_metrics_tell(g);
+    guest_subs_quiet(g);
+    say(g, WORD_QUIET, BROKER_OK, bytes_of(&g->state));
+    sb_clear(&g->state);
+}
+
+static void hush(guest *g)
+{
+    net_leave(g->net, &g->build->ledger); /* no other process can take its sockets over: 1012 */
+    net_unpark(g->net, &g->build->ledger);
+    vacate(g);
+    g->hushed = true;
+    g->hush_told = false;
+    g->hush_ms = clock_mono_ns() / 1000000;
+    must(uv_timer_start(&g->hush, on_hush, HUSH_MS, HUSH_MS) == 0);
+    on_hush(&g->hush);
+}
+
 static void on_quiesce(guest *g, broker_buf *buf, broker_bytes body)
 {
     build *b = g->build;
-    sb state = SB_INIT;
-    blob to = blob_of(&state);
+    blob to = blob_of(&g->state);
     broker_rc rc;
 
     (void)buf, (void)body;
-    if (!g->ready)
-        guest_broken("that it shall be quiet and was not created");
+    if (!g->ready || g->hushed)
+        guest_broken("that it shall be quiet and it cannot");
     if (!g->parked) /* or there may be no end to what comes */
         net_park(g->net, &b->ledger);
     g->parked = true;
     must(uv_timer_start(&g->calm, on_calm, CALM_MS, 0) == 0);
+    sb_clear(&g->state);
     CROSS(&b->ledger, "quiesce", rc = b->table->quiesce(b->self, &to.w));
-    if (rc == BROKER_OK && state.len > STATE_MAX)
+    if (rc == BROKER_OK && g->state.len > STATE_MAX)
         rc = b->ctx.host->fail(&b->ctx, BROKER_EIO, "its state is larger than 64 MiB");
-    guest_metrics_tell(g);
     if (rc == BROKER_OK) {
-        net_leave(g->net, &b->ledger); /* another process cannot take its sockets over: 1012 */
-        net_unpark(g->net, &b->ledger);
-        vacate(g);
-        say(g, WORD_QUIET, rc, bytes_of(&state));
-    } else {
-        say_end(g, WORD_QUIET, rc);
+        hush(g);
+        return;
     }
-    sb_done(&state);
+    guest_metrics_tell(g);
+    say_end(g, WORD_QUIET, rc);
 }
 
 static void on_ping(guest *g, broker_buf *buf, broker_bytes body)
@@ -280,6 +320,7 @@ static void on_fetcher_closed(void *arg)
 static void timers_end(guest *g)
 {
     uv_close((uv_handle_t *)&g->calm, NULL);
+    uv_close((uv_handle_t *)&g->hush, NULL);
     uv_close((uv_handle_t *)&g->tick, NULL);
     uv_close((uv_handle_t *)&g->last, NULL);
 }
@@ -294,6 +335,7 @@ static void on_last(uv_timer_t *t)
         return;
     build_free(g->build);
     g->build = NULL;
+    guest_subs_quiet(g);
     timers_end(g);
     fetcher_close(g->fetcher, on_fetcher_closed, g);
 }
@@ -306,6 +348,7 @@ static void on_destroy(guest *g, broker_buf *buf, broker_bytes body)
     if (g->build == NULL)
         _exit(0);
     g->leaving = true;
+    uv_timer_stop(&g->hush);
     vacate(g);
     guest_requests_end(g);
     must(uv_timer_start(&g->last, on_last, 0, LEAVE_MS) == 0);
@@ -406,6 +449,7 @@ static void guest_free(guest *g)
     }
     free(g->shared);
     free(g->data_dir);
+    sb_done(&g->state);
     uv_mutex_destroy(&g->ask_lock);
     loop_free(g->loop);
     close(ISOLATED_ASKS_FD);
@@ -423,6 +467,7 @@ int guest_run(void)
     must(uv_mutex_init(&g->ask_lock) == 0);
     g->frames = channel_new(ISOLATED_FRAMES_FD, &(channel_calls){g, on_frame, on_gone});
     timer_init(g, &g->calm);
+    timer_init(g, &g->hush);
     timer_init(g, &g->last);
     guest_input_init(g);
     guest_metrics_init(g);

@@ -55,6 +55,10 @@ typedef struct guest {
     bool created, ready, leaving; /* create() was called; it was well */
     bool parked;                  /* its sockets, for as long as the node asks it to be quiet */
     uv_timer_t calm, tick, last;  /* unpark; metrics; wait for what still runs */
+    uv_timer_t hush;              /* wait for what still runs, before it is said to be quiet */
+    bool hushed, hush_told;       /* quiesce() was well, and that is not said; what it holds is */
+    uint64_t hush_ms;             /* since when */
+    sb state;                     /* that quiesce() wrote */
     loop_call over;
     watch *watch;
 
@@ -68,6 +72,8 @@ typedef struct guest {
     bool keys;
 
     numbers subs, routes;
+    broker_sub *ended;   /* by us: the plugin may still name them until nothing of it runs */
+    atomic_uint quieted; /* how often all subscriptions were over */
 
     uv_mutex_t input_lock;
     input *inputs[INPUT_SLOTS]; /* under input_lock */
@@ -116,7 +122,10 @@ broker_rc guest_ask(guest *g, uint8_t word, broker_bytes body, sb *answer);
 void guest_msgs(guest *g, broker_buf *buf, broker_bytes body);
 /* Make *m of what came; its bytes stay where they are. */
 void guest_msg_fill(msg *m, const words_msg *w);
+/* They are over, but for what is not settled yet. */
 void guest_subs_end(guest *g);
+/* The node is told nothing more of those there were. */
+void guest_subs_quiet(guest *g);
 
 /* input.c */
 broker_rc guest_admit(broker_ctx *ctx, const broker_admission *what);

@@ -8,6 +8,7 @@
 #include "streamr/streamr.h"
 
 struct broker_sub {
+    broker_sub *next; /* of those that have ended with all the others */
     guest *g;
     uint32_t id, flags;
     broker_on_msgs on_msgs;
@@ -15,11 +16,18 @@ struct broker_sub {
     const broker_msg **queue; /* queue[head..len): waiting to be taken */
     size_t head, len, cap;
     bool paused, busy, dead;
-    atomic_bool silent; /* the node is told nothing of it any more         */
-    atomic_uint refs;   /* the plugin's, each unsettled message, each call */
+    bool ended;       /* with all the others: the node knows             */
+    unsigned epoch;   /* of guest.quieted                                */
+    atomic_uint refs; /* the plugin's, each unsettled message, each call */
     loop_call resume;
     atomic_bool resume_posted;
 };
+
+/* Whether the node knows it. [any] */
+static bool is_current(const broker_sub *s)
+{
+    return s->epoch == atomic_load(&s->g->quieted);
+}
 
 /* [any] */
 static void sub_unref(broker_sub *s, unsigned n)
@@ -31,7 +39,7 @@ static void sub_unref(broker_sub *s, unsigned n)
     if (before != n)
         return;
     put_u32be(id, s->id);
-    if (!atomic_load(&s->silent))
+    if (!s->ended && is_current(s))
         channel_send(s->g->frames, WORD_UNSUBSCRIBE, (broker_bytes){id, sizeof id},
                      (broker_bytes){NULL, 0});
     free((void *)s->queue);
@@ -109,11 +117,12 @@ static void taken(broker_sub *s, const broker_msg *const *msgs, size_t n)
 
 static void sub_flush(broker_sub *s)
 {
-    ledger *l = &s->g->build->ledger;
     bool durable = (s->flags & BROKER_SUB_DURABLE) != 0;
+    ledger *l;
 
-    if (s->busy)
+    if (s->busy || s->dead)
         return;
+    l = &s->g->build->ledger;
     atomic_fetch_add(&s->refs, 1);
     s->busy = true;
     while (!s->paused && !s->dead && s->head < s->len) {
@@ -198,6 +207,7 @@ static broker_rc subscribe(broker_ctx *ctx, const broker_subscription *want, bro
         return ctx->host->fail(ctx, BROKER_EBUSY, "it has too many subscriptions");
     }
     s->g = g;
+    s->epoch = atomic_load(&g->quieted);
     s->flags = want->flags & BROKER_SUB_DURABLE;
     s->on_msgs = want->on_msgs;
     s->self = want->self;
@@ -233,7 +243,7 @@ static void unsubscribe(broker_sub *s)
 /* [any] */
 static void settle_send(const broker_sub *s, sb *body)
 {
-    if (!atomic_load(&s->silent))
+    if (is_current(s))
         channel_send(s->g->frames, WORD_SETTLE, bytes_of(body), (broker_bytes){NULL, 0});
     sb_clear(body);
 }
@@ -296,7 +306,21 @@ void guest_subs_end(guest *g)
 
         if (s == NULL)
             continue;
-        atomic_store(&s->silent, true);
+        s->ended = true;
+        atomic_fetch_add(&s->refs, 1);
+        s->next = g->ended;
+        g->ended = s;
         unsubscribe(s);
+    }
+}
+
+void guest_subs_quiet(guest *g)
+{
+    atomic_fetch_add(&g->quieted, 1);
+    while (g->ended != NULL) {
+        broker_sub *s = g->ended;
+
+        g->ended = s->next;
+        sub_unref(s, 1);
     }
 }

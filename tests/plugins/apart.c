@@ -1,6 +1,7 @@
 /* apart -- a plugin that uses what a plugin in a process of its own has, for tests of that.
  *
- * Its messages are settled on a worker; one whose content is "crash" makes it crash.
+ * Its messages are settled on a worker; one whose content is "crash" makes it crash, and
+ * with "wait" the worker waits until quiesce() has been called, which does not wait for it.
  *   GET  /apart/say/{word}?q=  one line: word, q, the header X-Test, the user, shared "mode"
  *   GET  /apart/count/{n}      n bytes, streamed in parts of 100,000
  *   GET  /apart/publish/{text} publishes the text; answers with the outcome
@@ -12,6 +13,7 @@
  */
 #include <broker/plugin.h>
 
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +36,8 @@ typedef struct apart {
     broker_sub *sub;
     const broker_msg *taken[SETTLE_MAX];
     size_t n_taken;
+    int waits;
+    sem_t quiet;
     broker_metric *seen, *level, *sizes;
     uint32_t messages;
 } apart;
@@ -45,6 +49,8 @@ static void settle_run(void *arg)
     apart *a = arg;
     broker_outcome outcomes[SETTLE_MAX];
 
+    while (a->waits && sem_wait(&a->quiet) != 0)
+        ;
     for (size_t i = 0; i < a->n_taken; i++)
         outcomes[i] = (broker_outcome){BROKER_STORED, 0, "kept"};
     a->bus->settle(a->sub, a->taken, outcomes, a->n_taken);
@@ -68,6 +74,8 @@ static size_t on_msgs(void *self, const broker_msg *const *msgs, size_t n)
     for (size_t i = 0; i < n; i++) {
         if (msgs[i]->content.len == 5 && memcmp(msgs[i]->content.ptr, "crash", 5) == 0)
             raise(SIGSEGV); /* a sanitizer would stop a bad pointer first */
+        a->waits =
+            a->waits || (msgs[i]->content.len == 4 && memcmp(msgs[i]->content.ptr, "wait", 4) == 0);
         a->metrics->observe(a->sizes, (double)msgs[i]->content.len);
     }
     memcpy(a->taken, msgs, n * sizeof(broker_msg *));
@@ -375,6 +383,7 @@ static broker_rc create(broker_ctx *ctx, void **self)
         return BROKER_ENOMEM;
     *self = a;
     a->ctx = ctx;
+    sem_init(&a->quiet, 0, 0);
     a->config = BROKER_SERVICE(ctx, broker_config);
     a->bus = BROKER_SERVICE(ctx, broker_bus);
     a->http = BROKER_SERVICE(ctx, broker_http);
@@ -439,8 +448,9 @@ static broker_rc quiesce(void *self, broker_writer *state)
 {
     apart *a = self;
 
-    if (a->n_taken != 0)
+    if (a->n_taken != 0 && !a->waits)
         return BROKER_AGAIN;
+    sem_post(&a->quiet);
     return state->write(state, &a->messages, sizeof a->messages);
 }
 

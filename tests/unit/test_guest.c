@@ -237,6 +237,7 @@ static void spawn(node *n, const char *file)
     sb body = SB_INIT;
 
     memset(n, 0, sizeof *n);
+    alarm(PATIENCE_MS / 1000); /* nothing waits for ever; the process ends with this one */
     cr_assert_geq(build, 0, "%s", file);
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, frames), 0);
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, asks), 0);
@@ -735,6 +736,20 @@ Test(guest, starts_again_with_its_own_state_after_it_was_quiet)
     cr_assert_eq(n.counted, 5);
     destroy(&n);
     sb_done(&state);
+}
+
+Test(guest, is_quiet_when_nothing_of_it_runs)
+{
+    node n;
+
+    start(&n);
+    messages(&n, n.sub, 1, 1, "wait");
+    expect(&n, WORD_TOOK);
+    say_nothing(&n, WORD_QUIESCE);
+    expect(&n, WORD_SETTLE);
+    cr_assert_eq(settled(&n, 1), 1);
+    expect_result(&n, WORD_QUIET, BROKER_OK, NULL);
+    destroy(&n);
 }
 
 Test(guest, ends_by_the_signal_of_a_crash)
