@@ -43,6 +43,7 @@ typedef struct stream {
     channel *frames; /* under lock, as the rest; NULL: the process is gone */
     parts parts;
     size_t waiting; /* bytes */
+    bool closed;    /* the request may not be woken any more */
     bool ended;
     broker_rc rc; /* when it has */
 } stream;
@@ -580,6 +581,7 @@ static void stream_close(void *self)
     if (c->stream->frames != NULL)
         channel_send(c->stream->frames, WORD_CLOSE, (broker_bytes){body, sizeof body}, no_bytes);
     c->stream->frames = NULL;
+    c->stream->closed = true;
     uv_mutex_unlock(&c->stream->lock);
     loop_post(c->s->loop, &c->gone);
 }
@@ -618,6 +620,13 @@ static fault answered(standin *s, uint8_t word, broker_bytes body)
     return wrong;
 }
 
+/* Under its lock: close() may be running, and behind it there is no request. */
+static void stream_wake(const call *c)
+{
+    if (!c->stream->closed)
+        c->s->http->wake(c->req);
+}
+
 static fault chunk(call *c, broker_buf *buf, broker_bytes bytes)
 {
     stream *t = c->stream;
@@ -635,10 +644,9 @@ static fault chunk(call *c, broker_buf *buf, broker_bytes bytes)
     } else {
         parts_put(&t->parts, buf, bytes, false);
         t->waiting += bytes.len;
+        stream_wake(c);
     }
     uv_mutex_unlock(&t->lock);
-    if (wrong == NULL)
-        c->s->http->wake(c->req);
     return wrong;
 }
 
@@ -651,8 +659,8 @@ static void stream_end(call *c, broker_rc rc, bool lost)
         c->stream->ended = true;
         c->stream->rc = rc;
     }
+    stream_wake(c);
     uv_mutex_unlock(&c->stream->lock);
-    c->s->http->wake(c->req);
 }
 
 static fault end(call *c, view *v)
