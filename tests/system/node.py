@@ -90,6 +90,9 @@ class Node:
             "plugins": plugins or {"logStore": {"db": {"dataPath": self.data, "minFreeBytes": 0}}, "http": {}},
         }
         base.update(config or {})
+        if os.environ.get("ISOLATE"):  # all plugins in processes of their own
+            for section in base["plugins"].values():
+                section.setdefault("isolate", True)
         self.config = os.path.join(self.folder, "config.json")
         with open(self.config, "w") as out:
             json.dump(base, out)
