@@ -524,6 +524,7 @@ static void finish(void)
 
     standin_lose(f.s, "it is over");
     pull_all(9);
+    more_body(1); /* what was saved for a change that did not come goes on, to its end */
     run_loop();
     f.full = false;
     finish_input();
