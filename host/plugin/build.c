@@ -37,20 +37,13 @@ static broker_rc host_fail(broker_ctx *ctx, broker_rc rc, const char *why)
 }
 
 static const service_entry host_services[] = {
-    {BROKER_ID_broker_config, &service_config},
-    {BROKER_ID_broker_bus, &service_bus},
-    {BROKER_ID_broker_transport, &service_transport},
-    {BROKER_ID_broker_http, &service_http},
-    {BROKER_ID_broker_work, &service_work},
-    {BROKER_ID_broker_metrics, &service_metrics},
-    {BROKER_ID_broker_registry, &service_registry},
-    {BROKER_ID_broker_sign, &service_sign},
-    {BROKER_ID_broker_access, &service_access},
-    {BROKER_ID_broker_net, &service_net},
-    {BROKER_ID_broker_fetch, &service_fetch},
-    {BROKER_ID_broker_node, &service_node},
-    {BROKER_ID_broker_verify, &service_verify},
-    {NULL, NULL},
+    {BROKER_ID_broker_config, &service_config},       {BROKER_ID_broker_bus, &service_bus},
+    {BROKER_ID_broker_transport, &service_transport}, {BROKER_ID_broker_http, &service_http},
+    {BROKER_ID_broker_work, &service_work},           {BROKER_ID_broker_metrics, &service_metrics},
+    {BROKER_ID_broker_registry, &service_registry},   {BROKER_ID_broker_sign, &service_sign},
+    {BROKER_ID_broker_access, &service_access},       {BROKER_ID_broker_net, &service_net},
+    {BROKER_ID_broker_fetch, &service_fetch},         {BROKER_ID_broker_node, &service_node},
+    {BROKER_ID_broker_verify, &service_verify},       {NULL, NULL},
 };
 
 static const void *host_service(broker_ctx *ctx, const char *id)
