@@ -1,6 +1,7 @@
 /* main -- command line of the daemon. */
 #include "command.h"
 #include "crash.h"
+#include "guest/guest.h"
 #include "node.h"
 #include "plugin_tool.h"
 #include "version.h"
@@ -87,6 +88,18 @@ static int look(int what, conf *c)
     return ok ? EXIT_OK : EXIT_CONFIG;
 }
 
+/* How a node starts the process of an isolated plugin; nothing for people. */
+static int isolated(void)
+{
+    if (!guest_is_wanted()) {
+        fputs("--isolated is how a node starts the process of a plugin; there is no node here\n",
+              stderr);
+        return EXIT_USAGE;
+    }
+    crash_watch(NULL);
+    return guest_run();
+}
+
 int main(int argc, char **argv)
 {
     int what = RUN, option;
@@ -95,6 +108,8 @@ int main(int argc, char **argv)
 
     if (argc > 1 && strcmp(argv[1], "plugin") == 0)
         return plugin_tool(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "--isolated") == 0)
+        return isolated();
     if (argc > 1 && command_is(argv[1]))
         return command_run(argc - 1, argv + 1);
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {

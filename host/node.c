@@ -282,6 +282,7 @@ static bool under_sanitizer(void)
 static void loader_make(node *n)
 {
     char *dir = settings_plugin_dir(n->settings);
+    unsigned abort_ms;
 
     n->parts.conf = n->conf;
     n->parts.loop = n->loop;
@@ -292,6 +293,7 @@ static void loader_make(node *n)
     n->parts.fetcher = n->fetcher;
     n->parts.data_dir = n->data_dir;
     settings_swap(n->settings, &n->parts.swap_prepare_ms, &n->parts.swap_pause_ms);
+    settings_watchdog(n->settings, &n->parts.warn_ms, &abort_ms);
     n->loader = loader_new(&n->parts, dir, under_sanitizer());
     free(dir);
 }

@@ -123,9 +123,9 @@ static const command commands[] = {
      "the indexes and\n"
      "reasons of the first that are wrong. Exit status 1 when one is, or when "
      "the file is\n"
-     "broken. Signatures that only a contract can check (ERC-1271) and those "
-     "of ML-DSA-87\n"
-     "are counted on their own.\n"},
+     "broken. Signatures that only a contract can check (ERC-1271) are "
+     "counted\n"
+     "on their own.\n"},
 };
 
 enum {

@@ -10,8 +10,7 @@
 #define TICK_MS      500u
 #define SAY_AGAIN_MS 60000u
 
-#define KINDS      3u /* bits of BROKER_CHECK_* */
-#define SIGNATURES (BROKER_CHECK_ERC_1271 | BROKER_CHECK_ML_DSA_87)
+#define KINDS 3u /* bits of BROKER_CHECK_* */
 
 typedef struct checker {
     struct checker *next;
@@ -53,11 +52,10 @@ static uint64_t now_ms(void)
 
 /* ---- what a message needs ---- */
 
+/* ML-DSA-87 the host checks itself. */
 uint32_t check_needs_signature(const bus *b, const broker_msg *m)
 {
-    uint32_t kind = m->signature_type == BROKER_SIGNATURE_ERC_1271    ? BROKER_CHECK_ERC_1271
-                    : m->signature_type == BROKER_SIGNATURE_ML_DSA_87 ? BROKER_CHECK_ML_DSA_87
-                                                                      : 0;
+    uint32_t kind = m->signature_type == BROKER_SIGNATURE_ERC_1271 ? BROKER_CHECK_ERC_1271 : 0;
 
     return kind & atomic_load(&b->checks->kinds);
 }
@@ -141,7 +139,7 @@ static void passed(checks *c, msg *m, uint32_t kind)
     const broker_msg *out = &m->m;
 
     m->needs &= ~kind;
-    if ((kind & SIGNATURES) != 0)
+    if (kind == BROKER_CHECK_ERC_1271)
         m->m.flags |= BROKER_MSG_VERIFIED;
     if (m->needs != 0) {
         queue(c, m);

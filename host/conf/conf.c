@@ -11,7 +11,8 @@
 extern const char conf_schema[];
 
 /* Keys of a plugin's section that are the host's. */
-static const char *const host_keys[] = {"module", "enabled", "watch", "apiAuthentication"};
+static const char *const host_keys[] = {"module", "enabled", "watch", "isolate",
+                                        "apiAuthentication"};
 
 struct conf {
     json_doc *doc;
@@ -196,7 +197,8 @@ bool conf_plugin_of(conf *c, const char *key, conf_plugin *out)
     if (section == NULL)
         return false;
     module = json_string_value(json_object_get(section, "module"));
-    *out = (conf_plugin){must_strdup(key), module != NULL ? must_strdup(module) : NULL, section};
+    *out = (conf_plugin){must_strdup(key), module != NULL ? must_strdup(module) : NULL, section,
+                         json_is_true(json_object_get(section, "isolate"))};
     return true;
 }
 

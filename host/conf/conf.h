@@ -28,6 +28,7 @@ typedef struct conf_plugin {
     char *key;       /* "logStore"                                            */
     char *module;    /* file given by `module`, or NULL: key in lower case    */
     json_t *section; /* borrowed; with the keys that are the host's           */
+    bool isolate;    /* in a process of its own                               */
 } conf_plugin;
 size_t conf_plugins(conf *c, conf_plugin **out); /* free with conf_plugins_free */
 void conf_plugins_free(conf_plugin *plugins, size_t n);

@@ -7,51 +7,6 @@
 
 #include <time.h>
 
-/* ---- the writer a pull() fills ---- */
-
-static bool part_room(part *p, size_t len)
-{
-    uint8_t *grown;
-
-    if (len <= p->cap - p->len)
-        return true;
-    if (p->len != 0)
-        return false; /* full: what there is goes out first */
-    grown = realloc(p->bytes, CHUNK_HEAD + len + CHUNK_TAIL);
-    if (grown == NULL)
-        return false;
-    p->bytes = grown;
-    p->cap = len;
-    return true;
-}
-
-static uint8_t *part_reserve(broker_writer *w, size_t len)
-{
-    part *p = (part *)(void *)w;
-
-    return part_room(p, len) ? p->bytes + CHUNK_HEAD + p->len : NULL;
-}
-
-static void part_commit(broker_writer *w, size_t used)
-{
-    part *p = (part *)(void *)w;
-
-    must(used <= p->cap - p->len);
-    p->len += used;
-}
-
-static broker_rc part_write(broker_writer *w, const void *bytes, size_t len)
-{
-    uint8_t *to = part_reserve(w, len);
-
-    if (to == NULL)
-        return BROKER_AGAIN;
-    if (len != 0)
-        memcpy(to, bytes, len);
-    part_commit(w, len);
-    return BROKER_OK;
-}
-
 /* ---- streaming ---- */
 
 static void stream_step(broker_req *r);
@@ -90,14 +45,7 @@ static void pull_run(job *j)
     broker_req *r = CONTAINER_OF(j, broker_req, job);
     part *p = &r->parts[r->making];
 
-    p->w = (broker_writer){sizeof p->w, 0, part_write, part_reserve, part_commit};
-    p->len = 0;
-    if (p->bytes == NULL) {
-        p->bytes = malloc(CHUNK_HEAD + PART_LEN + CHUNK_TAIL);
-        p->cap = PART_LEN;
-    }
-    if (p->bytes == NULL) {
-        p->cap = 0;
+    if (!part_begin(p)) {
         r->rc = BROKER_ENOMEM;
         return;
     }

@@ -91,6 +91,10 @@ void http_stream(broker_req *req, const broker_response *response,
                  const broker_body *body); /* [any] */
 void http_wake(broker_req *req);           /* [any] */
 
+/* The parameters of its path one by one: how many, and the value of one and its name. */
+size_t http_params(const broker_req *req);
+broker_str http_param_at(const broker_req *req, size_t i, broker_str *name);
+
 /* ---- a request that becomes something else than HTTP ---- */
 const head *http_head(const broker_req *req);
 ledger *http_owner(const broker_req *req);

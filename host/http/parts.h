@@ -4,25 +4,17 @@
 
 #include "http/body.h"
 #include "http/http.h"
+#include "http/part.h"
 #include "http/route.h"
+#include "http/target.h"
 #include "net/head.h"
 #include "net/wire.h"
 #include "run/metrics.h"
 
-#define PART_LEN   (256u * 1024u) /* of a streamed answer; one is written while one is made */
 #define IDLE_BLOCK (16u * 1024u)
 #define BODY_BLOCK (256u * 1024u)
 
 typedef struct conn conn;
-
-/* A piece of a streamed body on its way from pull() to the socket. */
-typedef struct part {
-    broker_writer w; /* first */
-    uint8_t *bytes;  /* CHUNK_HEAD bytes free in front, CHUNK_TAIL behind */
-    size_t len, cap;
-} part;
-#define CHUNK_HEAD 10u
-#define CHUNK_TAIL 7u
 
 /* What a request waits for while the build that serves it is swapped. */
 typedef enum waits {
@@ -46,8 +38,7 @@ struct broker_req {
     head head;  /* points into text */
     char *text; /* the head as received */
     sb user, peer;
-    char **query_names, **query_values;
-    size_t *query_lengths, n_query;
+    query query;
     body_reader body;
     uint64_t body_bytes, started_ns;
     broker_intake intake;

@@ -27,13 +27,7 @@ void req_free(broker_req *r)
     if (r->owner != NULL)
         req_disown(r);
     route_match_done(&r->match);
-    for (size_t i = 0; i < r->n_query; i++) {
-        free(r->query_names[i]);
-        free(r->query_values[i]);
-    }
-    free(r->query_names);
-    free(r->query_values);
-    free(r->query_lengths);
+    query_done(&r->query);
     free(r->text);
     sb_done(&r->user);
     sb_done(&r->peer);
@@ -171,48 +165,6 @@ static bool is_harmless(const broker_req *r)
     return is_read(r) && !head_has(&r->head, "Upgrade", "websocket");
 }
 
-static void query_parse(broker_req *r, broker_str text)
-{
-    const char *p = text.ptr, *end = p + text.len;
-
-    while (p < end) {
-        const char *amp = memchr(p, '&', (size_t)(end - p)), *stop = amp != NULL ? amp : end;
-        const char *eq = memchr(p, '=', (size_t)(stop - p));
-        sb name = SB_INIT, value = SB_INIT;
-        size_t n = r->n_query;
-
-        if (!percent_decode(p, (size_t)((eq != NULL ? eq : stop) - p), true, &name) ||
-            (eq != NULL ? !percent_decode(eq + 1, (size_t)(stop - eq - 1), true, &value)
-                        : !percent_decode("", 0, true, &value)) ||
-            n == 64) {
-            sb_done(&name);
-            sb_done(&value);
-        } else {
-            r->query_names = must_realloc(r->query_names, (n + 1) * sizeof *r->query_names);
-            r->query_values = must_realloc(r->query_values, (n + 1) * sizeof *r->query_values);
-            r->query_lengths = must_realloc(r->query_lengths, (n + 1) * sizeof *r->query_lengths);
-            r->query_names[n] = name.data;
-            r->query_values[n] = value.data;
-            r->query_lengths[n] = value.len;
-            r->n_query++;
-        }
-        p = stop + 1;
-    }
-}
-
-/* Of "http://AUTHORITY/path", which stands above Host (RFC 9112 3.2.2); else NULL. */
-static broker_str authority_of(broker_str target)
-{
-    const char *p = target.ptr, *end = p + target.len;
-    size_t scheme = 0, len = 0;
-
-    if (target.len > 8)
-        scheme = strncasecmp(p, "http://", 7) == 0 ? 7 : strncasecmp(p, "https://", 8) == 0 ? 8 : 0;
-    for (p += scheme; p + len < end && p[len] != '/' && p[len] != '?'; len++)
-        ;
-    return scheme != 0 ? (broker_str){p, len} : (broker_str){NULL, 0};
-}
-
 static bool escapes_are_whole(broker_str target)
 {
     sb decoded = SB_INIT;
@@ -226,7 +178,7 @@ static bool escapes_are_whole(broker_str target)
 static unsigned gate(broker_req *r, const char **why)
 {
     const http_server *s = r->server;
-    broker_str origin = head_get(&r->head, "Origin"), authority = authority_of(r->head.target);
+    broker_str origin = head_get(&r->head, "Origin"), authority = target_authority(r->head.target);
     unsigned status;
 
     *why = "this node does not answer to that Host; list it in httpServer.allowedHosts";
@@ -261,32 +213,14 @@ static void preflight(broker_req *r)
     http_reply(r, &response);
 }
 
-/* The path of the target, still encoded, and what is behind its '?'. */
-static broker_str path_of(const broker_req *r, broker_str *query)
-{
-    broker_str path = r->head.target, authority = authority_of(path);
-    const char *mark;
-
-    if (authority.ptr != NULL) {
-        path.len -= (size_t)(authority.ptr + authority.len - path.ptr);
-        path.ptr = authority.ptr + authority.len;
-    }
-    *query = (broker_str){NULL, 0};
-    mark = path.len != 0 ? memchr(path.ptr, '?', path.len) : NULL;
-    if (mark != NULL) {
-        *query = (broker_str){mark + 1, path.len - (size_t)(mark - path.ptr) - 1};
-        path.len = (size_t)(mark - path.ptr);
-    }
-    return path;
-}
-
 const route *req_route(broker_req *r, route_match *match)
 {
     sb allow = SB_INIT;
-    broker_str query;
+    broker_str behind;
 
     memset(match, 0, sizeof *match);
-    route_find(r->server->routes, r->head.method, path_of(r, &query), match, &allow);
+    route_find(r->server->routes, r->head.method, target_path(r->head.target, &behind), match,
+               &allow);
     sb_done(&allow);
     return match->route;
 }
@@ -314,7 +248,7 @@ static bool must_wait(const broker_req *r)
 
 void req_dispatch(broker_req *r)
 {
-    broker_str path, query;
+    broker_str path, behind;
     const char *why;
     sb allow = SB_INIT;
     unsigned status;
@@ -324,9 +258,9 @@ void req_dispatch(broker_req *r)
         req_refuse(r, 400, "a '%' in the target has no two hexadecimal digits behind it");
         return;
     }
-    path = path_of(r, &query);
-    if (r->n_query == 0) /* it may have waited and come again */
-        query_parse(r, query);
+    path = target_path(r->head.target, &behind);
+    if (r->query.n == 0) /* it may have waited and come again */
+        query_parse(&r->query, behind);
     if (is_method(r, "OPTIONS")) {
         preflight(r);
         return;
@@ -378,12 +312,20 @@ broker_str http_param(broker_req *r, const char *name)
     return (broker_str){NULL, 0};
 }
 
+size_t http_params(const broker_req *r)
+{
+    return r->match.n;
+}
+
+broker_str http_param_at(const broker_req *r, size_t i, broker_str *name)
+{
+    *name = (broker_str){r->match.names[i], strlen(r->match.names[i])};
+    return (broker_str){r->match.values[i], r->match.lengths[i]};
+}
+
 broker_str http_query(broker_req *r, const char *name)
 {
-    for (size_t i = 0; i < r->n_query; i++)
-        if (strcmp(r->query_names[i], name) == 0)
-            return (broker_str){r->query_values[i], r->query_lengths[i]};
-    return (broker_str){NULL, 0};
+    return query_get(&r->query, name);
 }
 
 broker_str http_header(broker_req *r, const char *name)

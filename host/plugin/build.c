@@ -36,26 +36,23 @@ static broker_rc host_fail(broker_ctx *ctx, broker_rc rc, const char *why)
     return rc;
 }
 
-static const struct {
-    const char *id;
-    const void *table;
-} services[] = {
+static const service_entry host_services[] = {
     {BROKER_ID_broker_config, &service_config},       {BROKER_ID_broker_bus, &service_bus},
     {BROKER_ID_broker_transport, &service_transport}, {BROKER_ID_broker_http, &service_http},
     {BROKER_ID_broker_work, &service_work},           {BROKER_ID_broker_metrics, &service_metrics},
     {BROKER_ID_broker_registry, &service_registry},   {BROKER_ID_broker_sign, &service_sign},
     {BROKER_ID_broker_access, &service_access},       {BROKER_ID_broker_net, &service_net},
     {BROKER_ID_broker_fetch, &service_fetch},         {BROKER_ID_broker_node, &service_node},
-    {BROKER_ID_broker_verify, &service_verify},
+    {BROKER_ID_broker_verify, &service_verify},       {NULL, NULL},
 };
 
 static const void *host_service(broker_ctx *ctx, const char *id)
 {
-    (void)ctx;
-    for (size_t i = 0; i < COUNT_OF(services); i++)
-        if (strcmp(services[i].id, id) == 0)
-            return services[i].table;
-    return NULL;
+    const service_entry *s = build_of(ctx)->services;
+
+    while (s->id != NULL && strcmp(s->id, id) != 0)
+        s++;
+    return s->table;
 }
 
 static const broker_host host_table = {
@@ -204,16 +201,16 @@ static void pin_dependencies(void *dl)
             dlopen(m->l_name, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
-static bool build_open(build *b, const char *copy, sb *why)
+bool build_open(build *b, const char *path, sb *why)
 {
     char text[256];
 
-    if (manifest_read(copy, &b->manifest, text, sizeof text) != BROKER_OK ||
+    if (manifest_read(path, &b->manifest, text, sizeof text) != BROKER_OK ||
         manifest_check(&b->manifest, text, sizeof text) != BROKER_OK) {
         sb_puts(why, text);
         return false;
     }
-    b->dl = dlopen(copy, RTLD_NOW | RTLD_LOCAL);
+    b->dl = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (b->dl == NULL) {
         sb_puts(why, dlerror());
         return false;
@@ -236,6 +233,7 @@ void build_free(build *b)
         return;
     if (b->self != NULL)
         CROSS(&b->ledger, "destroy", b->table->destroy(b->self));
+    standin_free(b->standin);
     work_free(b);
     if (b->dl != NULL && !b->keep_mapped)
         dlclose(b->dl);
@@ -252,19 +250,28 @@ void build_free(build *b)
     free(b);
 }
 
-build *build_new(loader *l)
+build *build_new_alone(const host_parts *parts, const service_entry *services)
 {
     build *b = must_alloc(sizeof *b);
 
     b->ctx.host = &host_table;
     b->magic = BUILD_MAGIC;
-    b->loader = l;
-    b->parts = loader_parts(l);
-    b->keep_mapped = loader_keeps_mapped(l);
+    b->parts = parts;
+    b->services = services;
+    b->keep_mapped = true;
     must(uv_mutex_init(&b->lock) == 0);
     b->ledger.name = b->manifest.name;
     b->ledger.build = b->manifest.version;
     b->ledger.id = b->id;
+    return b;
+}
+
+build *build_new(loader *l)
+{
+    build *b = build_new_alone(loader_parts(l), host_services);
+
+    b->loader = l;
+    b->keep_mapped = loader_keeps_mapped(l);
     return b;
 }
 
@@ -276,7 +283,8 @@ bool build_load(build *b, const char *file, sb *why)
 
     b->file = must_strdup(file);
     sb_printf(&copy, "%s/logstore-broker-XXXXXX.so", tmp != NULL ? tmp : P_tmpdir);
-    ok = copy_file(file, copy.data, b, why) && build_open(b, copy.data, why);
+    ok = copy_file(file, copy.data, b, why) &&
+         (b->isolated ? build_open_isolated : build_open)(b, copy.data, why);
     unlink(copy.data); /* it stays mapped; a crash leaves nothing behind */
     sb_done(&copy);
     return ok;
@@ -294,6 +302,8 @@ void build_vacate(build *b, build *keeper)
     fetch_forget(b->parts->fetcher, &b->ledger);
     registry_forget(loader_registry(b->loader), b);
     work_stop(b);
+    if (b->standin != NULL)
+        standin_forget(b->standin);
 }
 
 void build_forget(build *b)
@@ -305,4 +315,6 @@ void build_forget(build *b)
     fetch_forget(b->parts->fetcher, &b->ledger);
     registry_forget(loader_registry(b->loader), b);
     work_stop(b);
+    if (b->standin != NULL)
+        standin_forget(b->standin);
 }

@@ -8,6 +8,7 @@
 #include "conf/conf.h"
 #include "fetch/fetch.h"
 #include "http/http.h"
+#include "isolate/standin.h"
 #include "net/net.h"
 #include "run/ledger.h"
 #include "run/loop.h"
@@ -33,9 +34,16 @@ typedef struct host_parts {
     const char *data_dir;     /* plugins' private directories are made in it */
     unsigned swap_prepare_ms; /* a build may take so long to prepare and settle its input */
     unsigned swap_pause_ms;   /* its traffic may be parked so long                        */
+    unsigned warn_ms;         /* a callback that keeps a loop so long is named; 0: never  */
 } host_parts;
 
 typedef struct loader loader;
+
+/* What a plugin finds under an id. A list of them ends with NULL, NULL. */
+typedef struct service_entry {
+    const char *id;
+    const void *table;
+} service_entry;
 
 /* Which file a build was made from, to see that another one lies there now. */
 typedef struct file_id {
@@ -48,14 +56,18 @@ typedef struct file_id {
 typedef struct build {
     broker_ctx ctx; /* first: the plugin's view of this */
     uint32_t magic;
-    loader *loader;
+    loader *loader; /* NULL: it is alone in a process of its own */
     const host_parts *parts;
+    const service_entry *services;
     broker_manifest manifest;
     char *file;   /* the operator's */
     bool by_hand; /* not the configured one: given to `swap` */
     file_id file_id;
     char id[41]; /* the linker's hash of the code, in hex; "" when there is none */
     void *dl;
+    bool isolated;    /* to run in a process of its own */
+    standin *standin; /* in the place of dl, when it is loaded so */
+    broker_plugin_table isolated_table;
     bool keep_mapped;
     const broker_plugin_table *table;
     void *self;
@@ -86,6 +98,11 @@ static inline build *build_of(broker_ctx *ctx)
 
 /* An empty build, to be loaded. */
 build *build_new(loader *l);
+/* One without a loader, which has these services and whose code stays mapped. */
+build *build_new_alone(const host_parts *parts, const service_entry *services);
+/* Read and check the manifest of the file, load it and check its table. False: what is wrong, as
+ * below. [any], one thread */
+bool build_open(build *b, const char *path, sb *why);
 /* Copy the file, read and check its manifest, load the copy. False: what is wrong with it, as
  * the end of a sentence about the file, in *why. [any], one thread */
 bool build_load(build *b, const char *file, sb *why);
@@ -102,6 +119,9 @@ void config_free(build *b);
  * takes it over from keeper (bus_vacate() and its kin). Its timers stop. */
 void build_forget(build *b);
 void build_vacate(build *b, build *keeper);
+
+/* build_open(), in a process of its own (isolated.c). */
+bool build_open_isolated(build *b, const char *path, sb *why);
 
 /* A writer into a byte string. */
 typedef struct blob {

@@ -135,6 +135,7 @@ plugin *loader_load(loader *l, const conf_plugin *wanted, sb *why)
     plugin *p = NULL;
 
     loader_file(l->plugin_dir, wanted, &file);
+    b->isolated = wanted->isolate;
     if (!build_load(b, file.data, &reason))
         sb_printf(why, "plugins.%s: refusing '%s': %s", wanted->key, file.data, reason.data);
     else if (build_accept(l, b, wanted, why))
@@ -361,14 +362,21 @@ bool loader_is_ready(loader *l, sb *why)
 static void describe(plugin *p, sb *out)
 {
     const build *b = p->build;
+    pid_t pid = b != NULL && b->standin != NULL ? standin_pid(b->standin) : 0;
 
-    if (b != NULL)
-        sb_printf(out, "%-12s %-12s %-10s %-12.12s ABI %u.%u  %-8s %s\n", p->key, b->manifest.name,
-                  b->manifest.version, b->id[0] != '\0' ? b->id : "-", b->manifest.abi_major,
-                  b->manifest.abi_minor, p->running ? "running" : "stopped", b->file);
-    else
+    if (b == NULL) {
         sb_printf(out, "%-12s %-12s %-10s %-12s %-8s  %-8s %s\n", p->key, "-", "-", "-", "-",
                   "down", p->down.data);
+        return;
+    }
+    sb_printf(out, "%-12s %-12s %-10s %-12.12s ABI %u.%u  %-8s %s", p->key, b->manifest.name,
+              b->manifest.version, b->id[0] != '\0' ? b->id : "-", b->manifest.abi_major,
+              b->manifest.abi_minor, p->running ? "running" : "stopped", b->file);
+    if (pid != 0)
+        sb_printf(out, "  isolated, process %d", (int)pid);
+    else if (b->isolated)
+        sb_puts(out, "  isolated, no process");
+    sb_putc(out, '\n');
 }
 
 /* In order of loading. */
@@ -428,9 +436,9 @@ bool loader_differs(loader *l, const conf_plugin *wanted)
     /* Defaults are filled in on both sides; settings the running build does not know are new. */
     settings = conf_check_plugin(l->parts->conf, wanted, b->table->config_schema, &why);
     keys = conf_plugin_keys(l->parts->conf, wanted);
-    same = (b->by_hand || strcmp(file.data, b->file) == 0) && !build_file_changed(b) &&
-           config_shared_is_same(p->build, l->parts->conf) && settings != NULL &&
-           json_equal(settings, b->section) &&
+    same = b->isolated == wanted->isolate && (b->by_hand || strcmp(file.data, b->file) == 0) &&
+           !build_file_changed(b) && config_shared_is_same(p->build, l->parts->conf) &&
+           settings != NULL && json_equal(settings, b->section) &&
            (keys == NULL ? b->keys == NULL : json_equal(keys, b->keys));
     json_decref(settings);
     json_decref(keys);

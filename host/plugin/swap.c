@@ -496,6 +496,7 @@ static void on_probed(void *arg, bool ok, const char *said)
     }
     s->fresh = build_new(s->l);
     s->fresh->by_hand = s->by_hand;
+    s->fresh->isolated = s->wanted.isolate;
     s->job.run = load_run;
     s->job.done = load_done;
     pool_submit(s->l->parts->pool, &s->job);
@@ -556,6 +557,7 @@ void loader_change(loader *l, change_kind kind, const conf_plugin *wanted, const
         must_strdup(wanted->key),
         wanted->module != NULL ? must_strdup(wanted->module) : NULL,
         json_incref(wanted->section),
+        wanted->isolate,
     };
     s->file = file != NULL ? must_strdup(file) : NULL;
     s->by_hand = file != NULL;

@@ -28,6 +28,11 @@ bool log_is_on(log_level level)
     return level <= setup.most;
 }
 
+bool log_is_json(void)
+{
+    return setup.json;
+}
+
 static void put_time(sb *out)
 {
     int64_t now = clock_wall_ms();

@@ -12,6 +12,7 @@ typedef enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG } log_level;
 
 void log_setup(log_level most, bool json);
 bool log_is_on(log_level level);
+bool log_is_json(void);
 void log_line(log_level level, const char *area, const char *line);
 void log_printf(log_level level, const char *area, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

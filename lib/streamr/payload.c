@@ -6,11 +6,12 @@
 #include "streamr/internal.h"
 
 #include "eth/eth.h"
+#include "mldsa/mldsa.h"
 #include "protobuf/protobuf.h"
 
 #include <inttypes.h>
 
-#define SHORT_KEY 33u /* the longest publisher id that can be verified here */
+#define SHORT_KEY 33u /* of the publishers that sign with elliptic curves */
 
 typedef struct payload {
     eth_part part[8];
@@ -244,6 +245,24 @@ static const char *verify_p256(const broker_msg *m)
     return ok ? NULL : "the signature is not the publisher's";
 }
 
+static const char *verify_ml_dsa(const broker_msg *m)
+{
+    mldsa_part parts[COUNT_OF(((payload *)0)->part)];
+    payload p;
+    bool ok;
+
+    if (m->publisher.len != MLDSA87_KEY_LEN)
+        return "the publisher of an ML-DSA-87 signature is not a key of 2592 bytes";
+    if (m->signature.len != MLDSA87_SIG_LEN)
+        return "an ML-DSA-87 signature is not 4627 bytes";
+    payload_init(&p, m);
+    for (size_t i = 0; i < p.n; i++)
+        parts[i] = (mldsa_part){p.part[i].bytes, p.part[i].len};
+    ok = mldsa87_verify(m->publisher.ptr, parts, p.n, m->signature.ptr);
+    payload_done(&p);
+    return ok ? NULL : "the signature is not the publisher's";
+}
+
 streamr_check streamr_verify(const broker_msg *msg, const char **why)
 {
     switch (msg->signature_type) {
@@ -258,8 +277,8 @@ streamr_check streamr_verify(const broker_msg *msg, const char **why)
         *why = "the signature of a contract (ERC-1271) can only be checked on its chain";
         return STREAMR_UNVERIFIABLE;
     case BROKER_SIGNATURE_ML_DSA_87:
-        *why = "ML-DSA-87 signatures cannot be checked here";
-        return STREAMR_UNVERIFIABLE;
+        *why = verify_ml_dsa(msg);
+        break;
     default:
         *why = "the signature type is not one of the protocol (0 to 4)";
     }

@@ -43,7 +43,7 @@ bool streamr_json_encode(const broker_msg *msg, sb *out);
 typedef enum streamr_check {
     STREAMR_VALID,
     STREAMR_INVALID,      /* the signature is not the publisher's            */
-    STREAMR_UNVERIFIABLE, /* ERC-1271 and ML-DSA-87: cannot be checked here   */
+    STREAMR_UNVERIFIABLE, /* ERC-1271: only its chain can say                 */
 } streamr_check;
 
 /* Whether the publisher signed it; *why is a constant sentence when not valid. */

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -33,9 +34,9 @@ def number(*command):
 
 
 class Node:
-    """A standalone broker with logStore on a store of its own."""
+    """A standalone broker with logStore on a store of its own; isolate: its plugins in processes of their own."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, isolate=False, hello=False):
         os.makedirs(folder, exist_ok=True)
         key = os.path.join(folder, "key")
         with open(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
@@ -44,8 +45,11 @@ class Node:
             "client": {"auth": {"privateKeyFile": key}},
             "mode": {"type": "standalone", "trackedStreams": [{"id": STREAM, "partitions": 1}]},
             "httpServer": {"port": 0},
-            "plugins": {"logStore": {"db": {"type": "rocksdb", "dataPath": os.path.join(folder, "db")}}},
+            "plugins": {"logStore": {"db": {"type": "rocksdb", "dataPath": os.path.join(folder, "db")},
+                                     "isolate": isolate}},
         }
+        if hello:
+            config["plugins"]["hello"] = {"module": os.path.join(BUILD, "examples", "hello.so"), "isolate": isolate}
         path = os.path.join(folder, "config.json")
         with open(path, "w") as out:
             json.dump(config, out)
@@ -65,14 +69,27 @@ class Node:
             else:
                 time.sleep(0.01)
 
-    def rss_mib(self):
-        with open("/proc/%d/status" % self.process.pid) as status:
+    def child(self, plugin):
+        """The process of an isolated plugin."""
+        with open("/proc/%d/task/%d/children" % (self.process.pid, self.process.pid)) as children:
+            for pid in children.read().split():
+                with open("/proc/%s/cmdline" % pid) as line:
+                    if line.read().rstrip("\0").endswith(plugin):
+                        return int(pid)
+        sys.exit("there is no process of " + plugin)
+
+    def rss_mib(self, pid=None):
+        with open("/proc/%d/status" % (pid or self.process.pid)) as status:
             return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1)) / 1024
 
-    def cpu_seconds(self):
-        with open("/proc/%d/stat" % self.process.pid) as stat:
-            fields = stat.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    def cpu_seconds(self, *others):
+        """Of the node, and of other processes."""
+        ticks = 0
+        for pid in (self.process.pid, *others):
+            with open("/proc/%d/stat" % pid) as stat:
+                fields = stat.read().rsplit(")", 1)[1].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -163,6 +180,63 @@ def measure_swaps(swaps):
         rate_line(rows, "swap of logStore under load, pause, %s of %d" % (name, swaps), figures[key], "ms",
                   target=target)
     rate_line(rows, "swap of logStore under load, in all, median", figures["swapMsMedian"], "ms")
+    rate_line(rows, "resident memory under that load, at most", figures["peakRssMiB"], "MiB")
+    return rows
+
+
+def request_rate(node, connections=8, seconds=1):
+    """(answers of GET /hello a second, answers), over connections that stay open, one at a time on each."""
+    request = b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    port = int(node.url.rsplit(":", 1)[1])
+    open_ones = [socket.create_connection(("127.0.0.1", port)) for _ in range(connections)]
+    open_ones[0].sendall(request)
+    size = len(open_ones[0].recv(65536))  # they are all alike
+    batch, count, began = 64, 0, time.monotonic()  # sent ahead: the client is slower than the node
+    while time.monotonic() - began < seconds:
+        for s in open_ones:
+            s.sendall(request * batch)
+        for s in open_ones:
+            left = size * batch
+            while left > 0:
+                left -= len(s.recv(left))
+        count += batch * connections
+    taken = time.monotonic() - began
+    [s.close() for s in open_ones]
+    return count / taken, count
+
+
+def measure_isolation(folder, count=50000, rounds=5):
+    """The same plugins in the node and in processes of their own, by turns."""
+    warm, fresh = os.path.join(folder, "isolate-warm"), os.path.join(folder, "isolate-fresh")
+    generate(warm, count // 20, 100, START_MS)
+    generate(fresh, count, 100, START_MS + 10000000)
+    names = (("isolated hello, GET", "req/s"), ("isolated hello, CPU of all processes", "us/req"),
+             ("isolated logStore, ingest", "msg/s"), ("isolated logStore, CPU of all processes", "us/msg"))
+    figures, memory = {False: ([], [], [], []), True: ([], [], [], [])}, {}
+    for turn in range(2 * rounds):
+        isolate = turn % 2 == 1
+        node = Node(os.path.join(folder, "isolate-%d" % turn), isolate=isolate, hello=True)
+        pids = [node.child(plugin) for plugin in ("hello", "logstore")] if isolate else []
+        cpu = node.cpu_seconds(*pids)
+        rate, answers = request_rate(node)
+        figures[isolate][0].append(rate)
+        figures[isolate][1].append((node.cpu_seconds(*pids) - cpu) / answers * 1e6)
+        upload(node, warm)
+        cpu = node.cpu_seconds(*pids)
+        seconds, answer = upload(node, fresh)
+        if answer["stored"] != count:
+            sys.exit("not everything was stored: %s" % answer)
+        figures[isolate][2].append(count / seconds)
+        figures[isolate][3].append((node.cpu_seconds(*pids) - cpu) / count * 1e6)
+        if isolate:
+            memory = {"hello": node.rss_mib(pids[0]), "logstore": node.rss_mib(pids[1])}
+        node.stop()
+    rows = []
+    for i, (name, unit) in enumerate(names):
+        rate_line(rows, name, statistics.median(figures[True][i]), unit, "the same in the node",
+                  statistics.median(figures[False][i]))
+    rate_line(rows, "isolated hello, RSS of its process", memory["hello"], "MiB")
+    rate_line(rows, "isolated logStore, RSS of its process after", memory["logstore"], "MiB")
     return rows
 
 
@@ -174,7 +248,9 @@ def main():
     count, rounds = (100000, 3) if options.quick else (1000000, 3)
     folder = tempfile.mkdtemp(prefix="bench-", dir=os.path.join(ROOT, "build"))
     try:
-        rows = measure(count, rounds, folder)
+        rows = measure(count, rounds, folder) if options.only != "isolate" else []
+        if not options.only or "isolate" in options.only:
+            rows += measure_isolation(folder)
         if not options.only or "swap" in options.only:
             rows += measure_swaps(20 if options.quick else 100)
     finally:

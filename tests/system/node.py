@@ -90,6 +90,9 @@ class Node:
             "plugins": plugins or {"logStore": {"db": {"dataPath": self.data, "minFreeBytes": 0}}, "http": {}},
         }
         base.update(config or {})
+        if os.environ.get("ISOLATE"):  # all plugins in processes of their own
+            for section in base["plugins"].values():
+                section.setdefault("isolate", True)
         self.config = os.path.join(self.folder, "config.json")
         with open(self.config, "w") as out:
             json.dump(base, out)
@@ -130,9 +133,12 @@ class Node:
         self.process.wait(60)
         self.process = None
 
-    def rss(self):
+    def rss(self, field="VmRSS"):
         with open("/proc/%d/status" % self.process.pid) as status:
-            return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1)) * 1024
+            return int(re.search(field + r":\s+(\d+)", status.read()).group(1)) * 1024
+
+    def peak_rss(self):
+        return self.rss("VmHWM")
 
     def request(self, method, path, body=None, headers=None):
         """(status, headers, body)"""

@@ -2,9 +2,10 @@
 import json
 import os
 import subprocess
+import time
 import unittest
 
-from node import ROOT, Node, join, split
+from node import ROOT, Node, join, program, split
 
 PEERS = os.path.join(ROOT, "tests", "peers")
 MANY = "0x1563915e194d8cfba1943570603f7606a3115508/many"
@@ -52,4 +53,26 @@ class Peers(unittest.TestCase):
         for i, case in enumerate(cases[:1000]):  # beyond, the list of refusals is cut
             self.assertEqual(i not in refused, case["valid"], case["how"])
         self.assertEqual(answer["stored"], sum(c["valid"] for c in cases))
+        node.stop()
+
+    def test_post_quantum_signatures_are_accepted_exactly_as_the_sdk_accepts_them(self):
+        seed = os.environ.get("SEED", str(time.time_ns() % 10**9))
+        said = "SEED=%s" % seed
+        cases = [json.loads(line) for line in run_node("mldsa.mjs", "10", seed).splitlines()]
+        frames = [bytes.fromhex(c["frame"]) for c in cases]
+        genuine = [f for f, c in zip(frames, cases) if c["valid"]]
+        stream = "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a/mldsa"
+        node = Node().start()
+        status, answer = node.upload(join(frames), stream)
+        refused = {r["index"] for r in answer["rejected"]}
+        self.assertGreater(len(refused), 250, said)
+        for i, case in enumerate(cases):
+            self.assertEqual(i not in refused, case["valid"], "%s, %s" % (case["how"], said))
+        self.assertEqual(answer["stored"], len(genuine), said)
+        self.assertGreaterEqual(len(genuine), 10, said)
+        self.assertEqual(join(node.raw(stream)), join(genuine), said)
+        # The tool says the same, asking nobody.
+        verify = subprocess.run([program("logstore"), "verify", "-"], input=join(frames), capture_output=True)
+        self.assertEqual(verify.stdout.decode().split("\n")[0], "%d messages: %d valid, %d invalid, 0 that cannot be checked "
+                         "offline" % (len(cases), len(genuine), len(cases) - len(genuine)), said)
         node.stop()

@@ -357,12 +357,12 @@ typedef struct broker_transport {
 } broker_transport;
 
 /* ---- Service: signature checks the host cannot make alone -----------------
- * ERC-1271 contracts, post-quantum keys, permissions on chain. */
+ * ERC-1271 contracts, permissions on chain. */
 #define BROKER_ID_broker_verify "broker.verify/1"
 typedef struct broker_check broker_check;
 
 #define BROKER_CHECK_ERC_1271    (1u << 0)
-#define BROKER_CHECK_ML_DSA_87   (1u << 1)
+#define BROKER_CHECK_ML_DSA_87   (1u << 1)  /* not asked for: the host checks these itself */
 #define BROKER_CHECK_MAY_PUBLISH (1u << 2)
 
 typedef struct broker_checker {

@@ -1,0 +1,1 @@
+logstore_test(test_mldsa mldsa streamr base dep::jansson)
