@@ -13,8 +13,8 @@
 #include "plugin/loader.h"
 #include "run/log.h"
 #include "run/metrics.h"
+#include "run/watchdog.h"
 #include "settings.h"
-#include "watchdog.h"
 
 #include <signal.h>
 #include <stdatomic.h>

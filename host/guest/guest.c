@@ -97,6 +97,7 @@ static void parts_make(guest *g, const unpacked_map *m)
 static void on_init(guest *g, broker_buf *buf, broker_bytes body)
 {
     int64_t level;
+    unsigned warn_ms;
     sb why = SB_INIT;
     unpacked *u;
 
@@ -107,6 +108,9 @@ static void on_init(guest *g, broker_buf *buf, broker_bytes body)
     log_setup(level >= LOG_ERROR && level <= LOG_DEBUG ? (log_level)level : LOG_INFO,
               unpack_bool(unpacked_root(u), "logJson", false));
     parts_make(g, unpacked_root(u));
+    warn_ms = (unsigned)unpack_uint(unpacked_root(u), "warnMs", 0);
+    if (warn_ms != 0)
+        g->watchdog = watchdog_new(g->loop, warn_ms, 0);
     unpacked_free(u);
     g->build = build_new_alone(&g->parts, guest_services());
     snprintf(g->build->manifest.name, sizeof g->build->manifest.name, "isolated");
@@ -438,6 +442,7 @@ static void sockets_take(void)
 static void guest_free(guest *g)
 {
     guest_watch_free(g->watch);
+    watchdog_free(g->watchdog);
     pool_free(g->pool);
     guest_metrics_done(g);
     guest_input_done(g);

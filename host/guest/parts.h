@@ -9,6 +9,7 @@
 #include "isolate/words.h"
 #include "pack/pack.h"
 #include "plugin/build.h"
+#include "run/watchdog.h"
 
 #define INPUT_SLOTS   4096u
 #define REQUEST_SLOTS 1024u
@@ -61,6 +62,8 @@ typedef struct guest {
     sb state;                     /* that quiesce() wrote */
     loop_call over;
     watch *watch;
+    watchdog
+        *watchdog; /* names who keeps the loop; the node ends the process when it does too long */
 
     uv_mutex_t ask_lock;
     bool asks_over;      /* under ask_lock */

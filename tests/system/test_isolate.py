@@ -169,6 +169,7 @@ class Ends(unittest.TestCase):
         self.assertEqual(node.get("/unwell/do/hang")[0], 503)
         self.again(pid)
         self.assertIn("its process (%d) was ended: its loop answered nothing for 10 s" % pid, node.said())
+        self.assertIn("plugin 'unwell' has kept the event loop in on_req", node.said())
         self.assertFalse(is_there(pid))
         node.stop()
 

@@ -2,7 +2,7 @@
  *
  * The loop counts its turns, and says before it waits for events that it does. Callbacks of sockets
  * come before it can say that it no longer waits: of those, the ledger tells. */
-#include "watchdog.h"
+#include "run/watchdog.h"
 
 #include "run/ledger.h"
 #include "run/log.h"

@@ -2,8 +2,8 @@
  *
  * Everything the node does waits for a callback that blocks; nobody sees it from outside but as
  * slowness. */
-#ifndef HOST_WATCHDOG_H
-#define HOST_WATCHDOG_H
+#ifndef RUN_WATCHDOG_H
+#define RUN_WATCHDOG_H
 
 #include "run/loop.h"
 
