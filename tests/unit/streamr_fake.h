@@ -62,7 +62,7 @@ typedef struct fake_buf {
 static struct {
     struct broker_ctx ctx;
     uint64_t now_ms;
-    broker_conn *conns;
+    broker_conn *conns, *ended; /* ended: the test still looks at them */
     struct broker_listener listeners[FAKE_LISTENERS];
     struct broker_timer timers[FAKE_TIMERS];
     uint32_t ports;
@@ -305,9 +305,10 @@ static void fake_told_closed(broker_conn *c)
     }
     if (c->calls.on_close != NULL)
         c->calls.on_close(c->calls.self, c, c->code, NULL);
-    if (c->raw) { /* the test still looks at it */
+    if (c->raw) {
         c->other = NULL;
-        c->next = NULL;
+        c->next = fake.ended;
+        fake.ended = c;
         return;
     }
     sb_done(&c->inbox);
@@ -437,6 +438,23 @@ static void fake_begin(void)
     fake.now_ms = 1000;
 }
 
+/* Everything anew, for the next one. */
+static inline void fake_end(void)
+{
+    for (broker_conn *c; (c = fake.conns != NULL ? fake.conns : fake.ended) != NULL;) {
+        if (c == fake.conns)
+            fake.conns = c->next;
+        else
+            fake.ended = c->next;
+        sb_done(&c->inbox);
+        sb_done(&c->got);
+        free(c);
+    }
+    for (size_t i = 0; i < FAKE_TIMERS; i++)
+        must(!fake.timers[i].used); /* all have been stopped */
+    memset(&fake, 0, sizeof fake);
+}
+
 /* ---- the test's own ends ---- */
 
 static inline broker_conn *fake_dial(uint32_t port, const char *path)
@@ -472,9 +490,14 @@ static inline broker_bytes fake_got(const broker_conn *c, unsigned i)
 
 static inline void fake_forget(broker_conn *c)
 {
+    broker_conn **at = &fake.ended;
+
     if (!c->gone)
         fake_close(c, 1000, NULL);
     fake_run();
+    while (*at != c)
+        at = &(*at)->next;
+    *at = c->next;
     sb_done(&c->got);
     sb_done(&c->inbox);
     free(c);

@@ -220,20 +220,22 @@ void entry_cancel(entry *en, const void *arg)
     }
 }
 
+static fetch *failed_one(const entry *en)
+{
+    fetch *f = en->fetches;
+
+    while (f != NULL && !f->failed)
+        f = f->next;
+    return f;
+}
+
+/* found() may fetch and cancel: the list is walked anew each time, and not for ever. */
 static void tell_failed(entry *en)
 {
-    bool again = true;
+    fetch *f;
 
-    /* found() may fetch and cancel: from the front each time. */
-    while (again) {
-        again = false;
-        for (fetch *f = en->fetches; f != NULL && !again; f = f->next)
-            if (f->failed) {
-                f->failed = false;
-                fetch_end(f, false, NULL, 0);
-                again = true;
-            }
-    }
+    for (size_t n = en->n_fetches; n > 0 && (f = failed_one(en)) != NULL; n--)
+        fetch_end(f, false, NULL, 0);
 }
 
 /* ---- storing ---- */

@@ -41,6 +41,11 @@ static void tell(sock *s, bool reachable)
     s->deadline_ms = links_now(s->ls) + CHECK_MS; /* it closes, or we do */
 }
 
+static bool host_ok(pb_bytes host)
+{
+    return host.len < HOST_ROOM && (host.len == 0 || memchr(host.ptr, 0, host.len) == NULL);
+}
+
 void check_asked(sock *s, const envelope *e)
 {
     links *ls = s->ls;
@@ -51,7 +56,7 @@ void check_asked(sock *s, const envelope *e)
     if (e->kind != ENVELOPE_CONNECTIVITY_REQUEST || s->port != 0 || s->other != NULL ||
         envelope_open(e, &dht_connectivity_request_table, &q, &arena) != NULL)
         return;
-    if (q.host.len >= sizeof s->host || memchr(q.host.ptr, 0, q.host.len) != NULL)
+    if (!host_ok(q.host))
         return;
     if (q.host.len != 0)
         snprintf(s->host, sizeof s->host, "%.*s", (int)q.host.len, (const char *)q.host.ptr);
@@ -123,7 +128,7 @@ static void go_on(links *ls)
 static void ask_next(links *ls)
 {
     check *c = ls->check;
-    char host[256];
+    char host[HOST_ROOM];
     dht_method where;
     sock *s = NULL;
 
@@ -162,7 +167,7 @@ void check_answered(sock *s, const envelope *e)
 
     if (c == NULL || c->finished || e->kind != ENVELOPE_CONNECTIVITY_RESPONSE ||
         envelope_open(e, &dht_connectivity_response_table, &r, &arena) != NULL ||
-        r.host.len >= sizeof c->found.host || memchr(r.host.ptr, 0, r.host.len) != NULL)
+        !host_ok(r.host))
         return;
     c->found.answered = true;
     c->found.reachable = r.websocket != NULL;

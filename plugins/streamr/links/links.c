@@ -135,7 +135,7 @@ static void dial(peer_link *l, const dht_method *where)
 
 peer_link *links_to(links *ls, pb_bytes descriptor)
 {
-    char host[256];
+    char host[HOST_ROOM];
     dht_method where;
     node_id id;
     peer_link *l;

@@ -12,6 +12,7 @@
 
 #include <broker/plugin.h>
 
+#define HOST_ROOM       256u /* of a host's name, with its NUL */
 #define LINKS_SETUP_MS  15000u /* from the first step to an open connection */
 #define LINKS_HIGH      (1024u * 1024u)
 #define LINKS_STUCK_MS  30000u /* above LINKS_HIGH for so long: closed */
@@ -145,7 +146,7 @@ void links_on_tick(links *ls, void (*tick)(void *arg), void *arg);
 typedef struct links_reach {
     bool answered;   /* an entry point has answered */
     bool reachable;  /* and could dial us */
-    char host[256];  /* as which it sees us */
+    char host[HOST_ROOM];  /* as which it sees us */
     bool has_ip;
     uint32_t ip;
 } links_reach;

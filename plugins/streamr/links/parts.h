@@ -53,7 +53,7 @@ struct sock {
     sock *other;
     uint32_t port; /* of the asker's server */
     bool tls;
-    char host[256];
+    char host[HOST_ROOM];
 };
 
 struct check {

@@ -241,7 +241,7 @@ void peers_unlock(peers *p, const node_id *id)
 void peers_disconnect(peers *p, const node_id *id, dht_disconnect how)
 {
     peer_link *l = links_find(p->links, id);
-    dht_disconnect_notice notice = {.mode = how};
+    dht_disconnect_notice notice = {.mode = (int32_t)how};
     peers_message m = {.service = "system/connection-manager",
                        .method = "gracefulDisconnect",
                        .table = &dht_disconnect_notice_table,

@@ -169,7 +169,7 @@ void peers_reply(peers_call *call, const pb_table *table, const void *msg)
 
 static void say_error(peers_call *c, rpc_error error, const char *text)
 {
-    envelope e = {.kind = ENVELOPE_ERROR, .error_type = error};
+    envelope e = {.kind = ENVELOPE_ERROR, .error_type = (int32_t)error};
 
     if (text != NULL)
         e.error_text = pb_bytes_of(text);
