@@ -130,15 +130,17 @@ static broker_rc listen_at(streamr *s)
         .tls_cert_file = o->cert_file,
         .tls_key_file = o->key_file,
     };
-    uint32_t last = o->last_port - o->first_port < SETTINGS_PORTS ? o->last_port
-                                                                  : o->first_port + SETTINGS_PORTS;
+    uint32_t span = o->last_port - o->first_port, before = s->port;
     broker_rc rc = BROKER_EIO;
 
-    for (uint32_t port = s->port != 0 ? s->port : o->first_port; port <= last; port++) {
-        where.port = port;
+    /* The port of the build before first: others know it. */
+    if (before != 0) {
+        where.port = before;
         rc = links_listen(peers_links(s->peers), &where);
-        if (rc == BROKER_OK)
-            break;
+    }
+    for (uint32_t i = 0; rc != BROKER_OK && i <= span && i < SETTINGS_PORTS; i++) {
+        where.port = o->first_port + i;
+        rc = links_listen(peers_links(s->peers), &where);
     }
     if (rc != BROKER_OK)
         return rc;
@@ -301,8 +303,10 @@ static broker_rc quiesce(void *self, broker_writer *state)
         return rc;
     /* Stream parts are left first, then the network: their notices go by open connections. */
     carrier_end(s);
-    control_goodbye(s->control);
-    links_leave(peers_links(s->peers));
+    if (s->peers != NULL) {
+        control_goodbye(s->control);
+        links_leave(peers_links(s->peers));
+    }
     take_down(s);
     return BROKER_OK;
 }

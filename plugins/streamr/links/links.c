@@ -418,9 +418,7 @@ links *links_new(broker_ctx *ctx, const links_options *o, const links_calls *cal
 void links_leave(links *ls)
 {
     ls->leaving = true;
-    if (ls->listener != NULL)
-        ls->net->unlisten(ls->listener);
-    ls->listener = NULL;
+    /* The listener stays: the next build, if there is one, takes it over. */
     for (sock *s = ls->socks; s != NULL; s = s->next)
         if (!s->closing) {
             s->closing = true;
