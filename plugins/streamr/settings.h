@@ -12,7 +12,7 @@
 #define SETTINGS_PROXY_PARTS 64u
 
 typedef struct settings_proxy {
-    sb descriptor; /* encoded */
+    sb descriptor;                       /* encoded */
     char *streams[SETTINGS_PROXY_PARTS]; /* "stream" or "stream#7"; '*' stands for any text */
     size_t n_streams;                    /* 0: all */
     bool publish, subscribe;
@@ -28,10 +28,10 @@ typedef struct settings {
     char *bind;
     char *cert_file, *key_file; /* NULL: no TLS */
     /* What others are told: fixed, or found out. */
-    bool fixed;     /* as host, port and tls say, without a check */
-    char *host;     /* NULL: not given */
-    uint32_t port;  /* fixed */
-    bool tls;       /* fixed */
+    bool fixed;    /* as host, port and tls say, without a check */
+    char *host;    /* NULL: not given */
+    uint32_t port; /* fixed */
+    bool tls;      /* fixed */
 
     sb entries[SETTINGS_ENTRIES]; /* encoded */
     size_t n_entries;

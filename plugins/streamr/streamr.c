@@ -231,17 +231,17 @@ static broker_rc bring_up(streamr *s)
     const settings *o = &s->settings;
     sb own = SB_INIT;
     links_options for_links = {.id = s->id,
-                           .application = s->application,
-                           .max_message = o->max_message,
-                           .max_links = o->max_connections,
-                           .max_per_address = o->max_per_address,
-                           .frames_per_s = o->frames_per_s};
+                               .application = s->application,
+                               .max_message = o->max_message,
+                               .max_links = o->max_connections,
+                               .max_per_address = o->max_per_address,
+                               .frames_per_s = o->frames_per_s};
     control_options for_control = {.application = s->application,
-                               .accepts_proxies = o->accept_proxies,
-                               .is_private = o->n_proxies != 0 && o->n_entries == 0 &&
-                                             !settings_serves(o),
-                               .parts = carrier_parts,
-                               .arg = s};
+                                   .accepts_proxies = o->accept_proxies,
+                                   .is_private = o->n_proxies != 0 && o->n_entries == 0 &&
+                                                 !settings_serves(o),
+                                   .parts = carrier_parts,
+                                   .arg = s};
     broker_rc rc = BROKER_OK;
 
     descriptor_make(s, NULL, 0, false, &own);

@@ -1,4 +1,5 @@
-/* streamr -- what the files of the plugin itself share: the node and its parts. [loop] throughout. */
+/* streamr -- what the files of the plugin itself share: the node and its parts. [loop] throughout.
+ */
 #ifndef STREAMR_STREAMR_H
 #define STREAMR_STREAMR_H
 

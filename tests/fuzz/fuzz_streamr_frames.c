@@ -2,8 +2,8 @@
  * nothing stays behind, and a node that shook hands properly is still served afterwards.
  *
  * Input: one byte of how (bit 0: frames come after a handshake; bit 1: the node dialled us; bit 2:
- * answers are made to fit what was asked; bit 3: it asks whether it can be reached), then frames, each
- * behind two bytes of length. */
+ * answers are made to fit what was asked; bit 3: it asks whether it can be reached), then frames,
+ * each behind two bytes of length. */
 #include "../unit/streamr_fake.h"
 #include "control/control.h"
 #include "control/entry.h"

@@ -1,8 +1,8 @@
 /* streamr_fake -- a host for streamr's connections without sockets: connections between listeners
  * and dialled ones in memory, a clock that goes when the test says so, counted buffers.
  *
- * fake_run() delivers until nothing more happens; fake_pass() lets time go by. A test's own end of a
- * connection (fake_dial, fake_listen_raw) keeps the frames that came. */
+ * fake_run() delivers until nothing more happens; fake_pass() lets time go by. A test's own end of
+ * a connection (fake_dial, fake_listen_raw) keeps the frames that came. */
 #ifndef TESTS_STREAMR_FAKE_H
 #define TESTS_STREAMR_FAKE_H
 
@@ -20,18 +20,18 @@ struct broker_conn {
     broker_conn *next;
     broker_conn *other; /* NULL: has gone */
     broker_peer_calls calls;
-    bool raw;       /* the test's end */
+    bool raw; /* the test's end */
     bool connecting, told_open, closing, paused, slow, told_full;
-    bool gone;      /* to be told, then freed */
-    int32_t code;   /* with which it ended */
-    uint32_t port;  /* dialled */
+    bool gone;       /* to be told, then freed */
+    int32_t code;    /* with which it ended */
+    uint32_t port;   /* dialled */
     uint64_t due_ms; /* connecting: when it fails */
     size_t high;
     broker_str address;
     char path[64];
-    sb inbox;       /* each frame behind its length */
+    sb inbox; /* each frame behind its length */
     size_t at;
-    sb got;         /* raw: the same */
+    sb got; /* raw: the same */
     unsigned n_got;
 };
 
@@ -66,7 +66,7 @@ static struct {
     struct broker_listener listeners[FAKE_LISTENERS];
     struct broker_timer timers[FAKE_TIMERS];
     uint32_t ports;
-    size_t bufs; /* not released yet */
+    size_t bufs;        /* not released yet */
     broker_str address; /* of who dials next; empty: 127.0.0.1:1 */
 } fake;
 
@@ -241,8 +241,7 @@ static broker_rc fake_timer(broker_ctx *ctx, uint64_t first_ms, uint64_t every_m
     (void)ctx;
     for (size_t i = 0; i < FAKE_TIMERS; i++)
         if (!fake.timers[i].used) {
-            fake.timers[i] =
-                (broker_timer){true, fake.now_ms + first_ms, every_ms, on_time, arg};
+            fake.timers[i] = (broker_timer){true, fake.now_ms + first_ms, every_ms, on_time, arg};
             *out = &fake.timers[i];
             return BROKER_OK;
         }

@@ -286,8 +286,8 @@ Test(streamr_links, versions_below_one_and_what_is_no_version_are_refused)
     static const struct {
         const char *text;
         bool ok;
-    } versions[] = {{"1.1", true},  {"1.0", true}, {"2.7", true}, {"10.0", true}, {"0.9", false},
-                    {"1", false},   {"1.", false}, {".1", false}, {"", false},    {"a.b", false},
+    } versions[] = {{"1.1", true},   {"1.0", true},   {"2.7", true}, {"10.0", true}, {"0.9", false},
+                    {"1", false},    {"1.", false},   {".1", false}, {"", false},    {"a.b", false},
                     {"1.1x", false}, {"00.1", false}, {"01.1", true}};
 
     for (size_t i = 0; i < COUNT_OF(versions); i++)

@@ -11,9 +11,9 @@
 #include "wire/dedup.h"
 #include "wire/network.h"
 
-#define CONTROL_CONTACTS      16u   /* kept of one stream part */
-#define CONTROL_PARTS         1000u /* answered for at once; others are left to the network */
-#define CONTROL_DIALS_A_SECOND 8u   /* on the word of others */
+#define CONTROL_CONTACTS       16u   /* kept of one stream part */
+#define CONTROL_PARTS          1000u /* answered for at once; others are left to the network */
+#define CONTROL_DIALS_A_SECOND 8u    /* on the word of others */
 
 typedef struct control control;
 

@@ -3,9 +3,9 @@
 
 #include <stdlib.h>
 
-#define ARENA    (256u * 1024u)
-#define TICK_MS  250u
-#define FETCHES  512u /* at once */
+#define ARENA         (256u * 1024u)
+#define TICK_MS       250u
+#define FETCHES       512u /* at once */
 #define STORES_A_TICK 4u
 
 typedef struct point {

@@ -166,8 +166,7 @@ void check_answered(sock *s, const envelope *e)
     check *c = s->ls->check;
 
     if (c == NULL || c->finished || e->kind != ENVELOPE_CONNECTIVITY_RESPONSE ||
-        envelope_open(e, &dht_connectivity_response_table, &r, &arena) != NULL ||
-        !host_ok(r.host))
+        envelope_open(e, &dht_connectivity_response_table, &r, &arena) != NULL || !host_ok(r.host))
         return;
     c->found.answered = true;
     c->found.reachable = r.websocket != NULL;

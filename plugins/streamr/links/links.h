@@ -12,7 +12,7 @@
 
 #include <broker/plugin.h>
 
-#define HOST_ROOM       256u /* of a host's name, with its NUL */
+#define HOST_ROOM       256u   /* of a host's name, with its NUL */
 #define LINKS_SETUP_MS  15000u /* from the first step to an open connection */
 #define LINKS_HIGH      (1024u * 1024u)
 #define LINKS_STUCK_MS  30000u /* above LINKS_HIGH for so long: closed */
@@ -37,16 +37,16 @@ typedef enum link_end { LINK_LOST, LINK_LEFT, LINK_NEVER_MADE } link_end;
 
 typedef struct peer_link {
     links *links;
-    struct peer_link *next;   /* in its bucket, or among the ended */
+    struct peer_link *next; /* in its bucket, or among the ended */
     node_id id;
-    pb_bytes descriptor;      /* own memory: as its handshake said, before that as we were told */
+    pb_bytes descriptor; /* own memory: as its handshake said, before that as we were told */
     link_state state;
-    link_end end;             /* when ended */
-    sock *sock;               /* NULL: none yet, or no more */
-    uint64_t since_ms;        /* it exists */
-    uint64_t used_ms;         /* last frame in or out */
-    unsigned locks;           /* of our own */
-    unsigned n_remote_locks;  /* of the other side */
+    link_end end;                       /* when ended */
+    sock *sock;                         /* NULL: none yet, or no more */
+    uint64_t since_ms;                  /* it exists */
+    uint64_t used_ms;                   /* last frame in or out */
+    unsigned locks;                     /* of our own */
+    unsigned n_remote_locks;            /* of the other side */
     uint64_t remote_locks[LINKS_LOCKS]; /* hashes of the ids */
     bool is_private;
     /* While it is not open: whole frames, each behind its length. */
@@ -58,10 +58,10 @@ typedef struct peer_link {
 
 typedef enum links_count {
     LINKS_COUNT_OPENED,
-    LINKS_COUNT_FAILED,    /* could not be made                  */
-    LINKS_COUNT_LOST,      /* open ones                          */
-    LINKS_COUNT_REFUSED,   /* sockets: limits, wrong handshake   */
-    LINKS_COUNT_REPLACED,  /* duplicates                         */
+    LINKS_COUNT_FAILED,   /* could not be made                  */
+    LINKS_COUNT_LOST,     /* open ones                          */
+    LINKS_COUNT_REFUSED,  /* sockets: limits, wrong handshake   */
+    LINKS_COUNT_REPLACED, /* duplicates                         */
     LINKS_COUNT_FRAMES_IN,
     LINKS_COUNT_FRAMES_OUT,
     LINKS_COUNT_BYTES_IN,
@@ -74,8 +74,8 @@ typedef enum links_count {
 
 typedef struct links_options {
     node_id id;
-    pb_bytes descriptor; /* copied */
-    bool serves;         /* others can dial us */
+    pb_bytes descriptor;     /* copied */
+    bool serves;             /* others can dial us */
     const char *application; /* version; valid as long as links */
     uint32_t max_message;
     uint32_t max_links;       /* above it, idle ones are closed */
@@ -130,7 +130,7 @@ void links_close(peer_link *l, link_end end);
 bool links_lock(peer_link *l, pb_bytes lock_id, bool on);
 bool links_serves(const links *ls);
 
-typedef bool (*links_visit)(void *arg, peer_link *l); /* false: enough */
+typedef bool (*links_visit)(void *arg, peer_link *l);           /* false: enough */
 void links_each(const links *ls, links_visit visit, void *arg); /* open ones */
 unsigned links_open(const links *ls);
 uint64_t links_counted(const links *ls, links_count which);
@@ -144,9 +144,9 @@ void links_on_tick(links *ls, void (*tick)(void *arg), void *arg);
 /* ---- can others reach us? (spec 4.5) ---- */
 
 typedef struct links_reach {
-    bool answered;   /* an entry point has answered */
-    bool reachable;  /* and could dial us */
-    char host[HOST_ROOM];  /* as which it sees us */
+    bool answered;        /* an entry point has answered */
+    bool reachable;       /* and could dial us */
+    char host[HOST_ROOM]; /* as which it sees us */
     bool has_ip;
     uint32_t ip;
 } links_reach;

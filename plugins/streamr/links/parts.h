@@ -47,7 +47,7 @@ struct sock {
     uint64_t deadline_ms; /* 0: none */
     unsigned strays;
     rate rate;
-    peer_link *link; /* NULL: no handshake yet, or no longer its socket */
+    peer_link *link;  /* NULL: no handshake yet, or no longer its socket */
     char address[64]; /* without the port */
     /* SOCK_ASKER and its SOCK_PROBE know each other. */
     sock *other;

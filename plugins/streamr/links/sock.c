@@ -154,8 +154,8 @@ static void on_close(void *self, broker_conn *conn, int32_t code, const char *wh
     if (l != NULL && l->sock == s) {
         l->sock = NULL;
         if (l->state != LINK_AWAITED)
-            link_end_now(l, code == CODE_LEAVING || code == CODE_LEAVING_OUT ? LINK_LEFT
-                                                                             : LINK_LOST);
+            link_end_now(l,
+                         code == CODE_LEAVING || code == CODE_LEAVING_OUT ? LINK_LEFT : LINK_LOST);
     }
     free(s);
     links_tell_ended(ls);

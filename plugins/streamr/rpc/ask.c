@@ -107,8 +107,7 @@ static void ask_link(ask *a, ask **at)
 /* Out of the table of calls. */
 static void ask_forget(peers *p, const ask *a)
 {
-    envelope e = {.kind = ENVELOPE_RESPONSE,
-                  .request_id = pb_bytes_from(a->request_id, UUID_LEN)};
+    envelope e = {.kind = ENVELOPE_RESPONSE, .request_id = pb_bytes_from(a->request_id, UUID_LEN)};
 
     must(calls_take(p->calls, &e, &a->to) == a);
 }

@@ -40,7 +40,7 @@ struct peers_call {
     peers_call *next, **at; /* in p->calls_served */
     node_id from;           /* the link it came by */
     bool routed;
-    bool dead;     /* answered SERVER_TIMEOUT, or its node has gone */
+    bool dead;      /* answered SERVER_TIMEOUT, or its node has gone */
     bool uncounted; /* the link that counted it has ended */
     int64_t deadline_ms;
     pb_bytes service, method, request_id; /* in text */

@@ -70,10 +70,10 @@ peers *peers_new(broker_ctx *ctx, const links_options *o)
 {
     peers *p = must_alloc(sizeof *p);
     links_calls told = {.arg = p,
-                         .opened = on_opened,
-                         .frame = on_frame,
-                         .closed = on_closed,
-                         .summon = route_summon};
+                        .opened = on_opened,
+                        .frame = on_frame,
+                        .closed = on_closed,
+                        .summon = route_summon};
 
     p->ctx = ctx;
     p->net = BROKER_SERVICE(ctx, broker_net);

@@ -12,15 +12,15 @@
 #define RPC_ROUTE_MS        2000u
 
 typedef enum rpc_count {
-    RPC_COUNT_MALFORMED,  /* frames that do not parse                  */
-    RPC_COUNT_DUPLICATE,  /* message ids seen before                   */
-    RPC_COUNT_UNSERVED,   /* for services that nobody serves           */
-    RPC_COUNT_REQUESTS,   /* served                                    */
-    RPC_COUNT_OVERLOAD,   /* requests dropped: too many being served   */
+    RPC_COUNT_MALFORMED, /* frames that do not parse                  */
+    RPC_COUNT_DUPLICATE, /* message ids seen before                   */
+    RPC_COUNT_UNSERVED,  /* for services that nobody serves           */
+    RPC_COUNT_REQUESTS,  /* served                                    */
+    RPC_COUNT_OVERLOAD,  /* requests dropped: too many being served   */
     RPC_COUNT_ASKED,
-    RPC_COUNT_TIMEOUTS,   /* of what was asked                         */
-    RPC_COUNT_SLOW,       /* served too slowly: SERVER_TIMEOUT was said */
-    RPC_COUNT_DROPPED,    /* stream messages not sent: queue full      */
+    RPC_COUNT_TIMEOUTS, /* of what was asked                         */
+    RPC_COUNT_SLOW,     /* served too slowly: SERVER_TIMEOUT was said */
+    RPC_COUNT_DROPPED,  /* stream messages not sent: queue full      */
     RPC_COUNTS
 } rpc_count;
 

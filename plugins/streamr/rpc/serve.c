@@ -96,8 +96,8 @@ static peers_call *call_new(peers *p, const node_id *from, const envelope *e, ui
                             bool routed)
 {
     pb_bytes source = routed ? e->source : (pb_bytes){NULL, 0};
-    peers_call *c = must_alloc(sizeof *c + e->service.len + e->method.len + e->request_id.len +
-                               source.len);
+    peers_call *c =
+        must_alloc(sizeof *c + e->service.len + e->method.len + e->request_id.len + source.len);
     uint8_t *at = c->text;
 
     c->p = p;
@@ -226,8 +226,7 @@ void peers_take_routed(peers *p, const node_id *via, const envelope *inner)
         peers_add(p, RPC_COUNT_DUPLICATE, 1);
         return;
     }
-    if (s == NULL || inner->source.len > DESCRIPTOR_MAX ||
-        !peer_node_id(inner->source, &from.id)) {
+    if (s == NULL || inner->source.len > DESCRIPTOR_MAX || !peer_node_id(inner->source, &from.id)) {
         peers_add(p, RPC_COUNT_UNSERVED, 1);
         return;
     }
