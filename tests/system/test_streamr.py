@@ -89,7 +89,7 @@ class Hostile(unittest.TestCase):
             peer.join()
             peer.send(field(1, "m") + field(4, "layer0") + b"\x2a\xff\xff\xff\xff\x0f")
             peer.ping()
-            peer.ws.socket.sendall(struct.pack(">BBQ", 0x82, 0xff, 1 << 40) + b"\0\0\0\0")
+            peer.ws.socket.sendall(struct.pack(">BBQ", 0x82, 0xff, 1 << 40) + b"\0\0\0\0...")
             self.assertEqual(peer.closed(), 1009)
 
     def test_a_handshake_said_again_changes_nothing(self):
