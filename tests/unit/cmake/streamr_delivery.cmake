@@ -1,0 +1,2 @@
+logstore_test(test_streamr_delivery streamr_delivery streamr base)
+target_sources(test_streamr_delivery PRIVATE peers_fake.c delivery_rig.c)
