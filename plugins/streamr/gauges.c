@@ -48,7 +48,33 @@ static const struct {
      "Stream messages a neighbour did not get because it does not read"},
 };
 
+static const struct {
+    size_t at; /* in carrier_counts */
+    const char *name, *labels, *help;
+} of_parts[] = {
+#define AT(member) offsetof(carrier_counts, member)
+#define CAME       "Stream messages from other nodes, by what became of them here"
+    {AT(delivery.accepted), "messages_in_total", "result=\"new\"", CAME},
+    {AT(delivery.duplicates), "messages_in_total", "result=\"duplicate\"", CAME},
+    {AT(delivery.invalid_chain), "messages_in_total", "result=\"invalid_chain\"", CAME},
+    {AT(delivery.malformed), "messages_in_total", "result=\"malformed\"", CAME},
+    {AT(intake.dropped), "messages_in_total", "result=\"dropped\"", CAME},
+    {AT(intake.waited), "bus_full_total", NULL,
+     "Times nothing was read from other nodes because the bus was full"},
+    {AT(delivery.sent), "messages_out_total", NULL, "Copies of stream messages given to nodes"},
+    {AT(delivery.published), "published_total", NULL, "Messages of this node"},
+    {AT(delivery.unsent), "unsent_total", NULL, "Messages of this node that reached nobody"},
+    {AT(refused), "refused_total", NULL,
+     "Messages of this node that were not carried away, the log says why"},
+    {AT(delivery.neighbors_lost), "neighbors_lost_total", NULL, "Neighbours that went"},
+    {AT(delivery.missing), "messages_missing_total", NULL,
+     "Holes in chains of messages that stayed open for a minute"},
+};
+
 struct gauges {
+    broker_metric *parts[COUNT_OF(of_parts)], *n_parts;
+    uint64_t parts_told[COUNT_OF(of_parts)];
+    carrier_counts counts;
     broker_metric *links[COUNT_OF(of_links)], *rpc[COUNT_OF(of_rpc)], *open;
     uint64_t links_told[COUNT_OF(of_links)], rpc_told[COUNT_OF(of_rpc)];
     broker_timer *timer;
@@ -71,6 +97,14 @@ static void on_time(void *arg)
              &g->links_told[i]);
     for (size_t i = 0; i < COUNT_OF(of_rpc); i++)
         tell(s, g->rpc[i], peers_counted(s->peers, of_rpc[i].which), &g->rpc_told[i]);
+    carrier_counted(s, &g->counts);
+    for (size_t i = 0; i < COUNT_OF(of_parts); i++) {
+        uint64_t now;
+
+        memcpy(&now, (const char *)&g->counts + of_parts[i].at, sizeof now);
+        tell(s, g->parts[i], now, &g->parts_told[i]);
+    }
+    s->metrics->set(g->n_parts, (double)g->counts.parts);
     s->metrics->set(g->open, links_open(peers_links(s->peers)));
 }
 
@@ -85,6 +119,12 @@ broker_rc gauges_start(streamr *s)
     for (size_t i = 0; i < COUNT_OF(of_rpc) && rc == BROKER_OK; i++)
         rc = s->metrics->counter(s->ctx, of_rpc[i].name, of_rpc[i].labels, of_rpc[i].help,
                                  &g->rpc[i]);
+    for (size_t i = 0; i < COUNT_OF(of_parts) && rc == BROKER_OK; i++)
+        rc = s->metrics->counter(s->ctx, of_parts[i].name, of_parts[i].labels, of_parts[i].help,
+                                 &g->parts[i]);
+    if (rc == BROKER_OK)
+        rc = s->metrics->gauge(s->ctx, "stream_parts", NULL, "Stream parts this node is in",
+                               &g->n_parts);
     if (rc == BROKER_OK)
         rc = s->work->timer(s->ctx, EVERY_MS, EVERY_MS, on_time, s, &g->timer);
     return rc;

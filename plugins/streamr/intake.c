@@ -1,4 +1,7 @@
-/* intake -- see intake.h. */
+/* intake -- see intake.h.
+ *
+ * A message waits in a ring until the loop comes round, so that those which were read together are
+ * verified together. While the bus is full they stay there. */
 #include "intake.h"
 
 #include <stdlib.h>
@@ -6,78 +9,94 @@
 typedef struct waiting {
     broker_buf *buf; /* one reference of ours */
     pb_bytes raw;
-    char *stream;
-    uint32_t partition;
 } waiting;
 
 struct intake {
     broker_ctx *ctx;
     const broker_bus *bus;
+    const broker_work *work;
     peers *p;
     uint64_t origin;
     waiting queue[INTAKE_WAITING];
     size_t head, n;
-    bool asked; /* on_room() will call */
+    bool full;           /* the bus is; on_room() will call */
+    broker_timer *timer; /* when the loop comes round */
     intake_counts counts;
 };
 
-static broker_rc admit(intake *in, broker_str stream, uint32_t partition, broker_buf *buf,
-                       pb_bytes raw)
+static void drop_first(intake *in, size_t n)
 {
-    broker_frame frame = {.raw = {raw.ptr, raw.len}, .buf = buf};
-    broker_admission what = {.size = sizeof what,
-                             .frames = &frame,
-                             .n = 1,
-                             .origin = in->origin,
-                             .only_stream = stream,
-                             .only_partition = partition};
+    for (; n > 0; n--) {
+        in->bus->buf_release(in->queue[in->head].buf);
+        in->head = (in->head + 1) % INTAKE_WAITING;
+        in->n--;
+    }
+}
 
+/* The first n, n at most INTAKE_BATCH. */
+static broker_rc admit(intake *in, size_t n)
+{
+    broker_frame frames[INTAKE_BATCH];
+    broker_admission what = {.size = sizeof what,
+                             .frames = frames,
+                             .n = n,
+                             .origin = in->origin,
+                             .only_partition = BROKER_ALL_PARTITIONS};
+
+    for (size_t i = 0; i < n; i++) {
+        const waiting *w = &in->queue[(in->head + i) % INTAKE_WAITING];
+
+        frames[i] = (broker_frame){.raw = {w->raw.ptr, w->raw.len}, .buf = w->buf};
+    }
     return in->bus->admit(in->ctx, &what);
 }
 
-static void on_room(void *arg);
-
-static void wait_for_room(intake *in)
-{
-    if (!in->asked)
-        in->asked = in->bus->on_room(in->ctx, on_room, in) == BROKER_OK;
-    peers_pause(in->p, in->asked);
-}
-
-static void drop_first(intake *in)
-{
-    waiting *w = &in->queue[in->head];
-
-    in->bus->buf_release(w->buf);
-    free(w->stream);
-    in->head = (in->head + 1) % INTAKE_WAITING;
-    in->n--;
-}
+static void flush(intake *in);
 
 static void on_room(void *arg)
 {
     intake *in = arg;
 
-    in->asked = false;
-    while (in->n != 0) {
-        const waiting *w = &in->queue[in->head];
-
-        if (admit(in, (broker_str){w->stream, strlen(w->stream)}, w->partition, w->buf, w->raw) ==
-            BROKER_AGAIN) {
-            wait_for_room(in);
-            return;
-        }
-        drop_first(in);
-    }
-    peers_pause(in->p, false);
+    in->full = false;
+    flush(in);
+    if (!in->full)
+        peers_pause(in->p, false);
 }
 
-/* The frame's buffer when raw lies in it, retained; else a copy. NULL: no memory. */
-static broker_buf *keep(intake *in, pb_bytes *raw)
+static void flush(intake *in)
 {
-    broker_buf *buf = peers_buffer(in->p);
+    while (in->n != 0 && !in->full) {
+        size_t n = in->n < INTAKE_BATCH ? in->n : INTAKE_BATCH;
+        broker_rc rc = admit(in, n);
 
-    if (buf != NULL && raw->ptr >= buf->bytes && raw->ptr + raw->len <= buf->bytes + buf->len) {
+        if (rc == BROKER_AGAIN) {
+            in->counts.waited++;
+            in->full = in->bus->on_room(in->ctx, on_room, in) == BROKER_OK;
+            if (in->full)
+                peers_pause(in->p, true);
+            return;
+        }
+        if (rc == BROKER_OK)
+            in->counts.taken += n;
+        else
+            in->counts.dropped += n;
+        drop_first(in, n);
+    }
+}
+
+static void on_turn(void *arg)
+{
+    intake *in = arg;
+
+    in->work->timer_stop(in->timer);
+    in->timer = NULL;
+    flush(in);
+}
+
+/* One reference to what raw lies in; NULL: no memory. */
+static broker_buf *keep(intake *in, broker_buf *buf, pb_bytes *raw)
+{
+    if (buf != NULL) {
         in->bus->buf_retain(buf);
         return buf;
     }
@@ -90,50 +109,30 @@ static broker_buf *keep(intake *in, pb_bytes *raw)
     return buf;
 }
 
-static bool queue(intake *in, pb_bytes stream, uint32_t partition, broker_buf *buf, pb_bytes raw)
+bool intake_take(intake *in, broker_buf *buf, pb_bytes raw)
 {
-    waiting *w = &in->queue[(in->head + in->n) % INTAKE_WAITING];
-
-    if (in->n == INTAKE_WAITING) {
-        in->bus->buf_release(buf);
+    if (in->n == INTAKE_WAITING)
+        flush(in);
+    if (in->n == INTAKE_WAITING || raw.len == 0 || (buf = keep(in, buf, &raw)) == NULL) {
         in->counts.dropped++;
         return false;
     }
-    *w = (waiting){buf, raw, must_strndup((const char *)stream.ptr, stream.len), partition};
-    in->n++;
-    in->counts.waited++;
-    wait_for_room(in);
+    in->queue[(in->head + in->n++) % INTAKE_WAITING] = (waiting){buf, raw};
+    if (in->n >= INTAKE_BATCH)
+        flush(in);
+    else if (in->timer == NULL &&
+             in->work->timer(in->ctx, 0, 0, on_turn, in, &in->timer) != BROKER_OK)
+        flush(in);
     return true;
 }
 
-bool intake_take(intake *in, pb_bytes stream, uint32_t partition, pb_bytes raw)
-{
-    broker_buf *buf = raw.len != 0 ? keep(in, &raw) : NULL;
-    broker_rc rc = BROKER_AGAIN;
-
-    if (buf == NULL) {
-        in->counts.dropped++;
-        return false;
-    }
-    /* Behind what waits, so that order is kept. */
-    if (in->n == 0)
-        rc = admit(in, (broker_str){(const char *)stream.ptr, stream.len}, partition, buf, raw);
-    if (rc == BROKER_AGAIN)
-        return queue(in, stream, partition, buf, raw);
-    in->bus->buf_release(buf);
-    if (rc == BROKER_OK)
-        in->counts.taken++;
-    else
-        in->counts.dropped++;
-    return rc == BROKER_OK;
-}
-
-intake *intake_new(broker_ctx *ctx, const broker_bus *bus, peers *p, uint64_t origin)
+intake *intake_new(broker_ctx *ctx, peers *p, uint64_t origin)
 {
     intake *in = must_alloc(sizeof *in);
 
     in->ctx = ctx;
-    in->bus = bus;
+    in->bus = BROKER_SERVICE(ctx, broker_bus);
+    in->work = BROKER_SERVICE(ctx, broker_work);
     in->p = p;
     in->origin = origin;
     return in;
@@ -143,8 +142,10 @@ void intake_free(intake *in)
 {
     if (in == NULL)
         return;
-    while (in->n != 0)
-        drop_first(in);
+    flush(in);
+    drop_first(in, in->n);
+    if (in->timer != NULL)
+        in->work->timer_stop(in->timer);
     free(in);
 }
 

@@ -5,9 +5,13 @@
 
 #include "control/control.h"
 #include "control/entry.h"
+#include "delivery/delivery.h"
+#include "intake.h"
 #include "settings.h"
 
 #define STREAMR_CHECK_AGAIN_MS 60000u /* whether others can reach us, when nobody could say */
+
+#define STREAMR_SAY_MS 60000 /* between two lines about the same trouble */
 
 typedef struct carrier carrier;
 typedef struct gauges gauges;
@@ -28,6 +32,7 @@ typedef struct streamr {
     char application[64];
     bool in_network; /* entry points are dialled, stream parts joined */
     bool said_unreachable;
+    int64_t said_failed_ms; /* 0: not yet */
     peers *peers;
     control *control;
     entry *entry;
@@ -43,6 +48,14 @@ broker_rc carrier_start(streamr *s);
 void carrier_end(streamr *s);
 /* For node info. */
 void carrier_parts(void *arg, pb_list *out, pb_arena *arena);
+typedef struct carrier_counts {
+    delivery_counters delivery;
+    intake_counts intake;
+    uint64_t refused; /* published here, and not carried away */
+    size_t parts;
+} carrier_counts;
+/* Unchanged when there is no carrier. */
+void carrier_counted(const streamr *s, carrier_counts *out);
 
 /* ---- gauges.c: metrics ---- */
 broker_rc gauges_start(streamr *s);

@@ -141,6 +141,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     peers *p;
     unsigned answers = 0;
     pb_bytes point;
+    node_id key = stream_part_key(pb_bytes_of("x#0"));
 
     fake_begin();
     remote = fake_listen_raw();
@@ -165,8 +166,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     must(c != NULL);
     if ((how & 1) != 0) {
         shake(c, point, (how & 2) != 0);
-        entry_fetch(en, pb_bytes_of("x#0"), on_found, NULL);
-        entry_store(en, pb_bytes_of("x#0"), true);
+        entry_fetch(en, &key, on_found, NULL);
+        entry_announce(en, &key);
         peers_ask(p,
                   &(peers_message){point, "layer0", "ping", &dht_ping_request_table,
                                    &(dht_ping){.request_id = pb_bytes_of("p")}},

@@ -377,7 +377,7 @@ class OwnNode:
         stream, _, partition = part.partition("#")
         with ws.Client(self.ws_port, ws.path(stream, "publish", partition=partition, ack="true")) as out:
             for n in range(first, first + count):
-                out.send(json.dumps({"n": n, "pad": "x" * pad}, separators=(",", ":")))
+                out.send(json.dumps({"content": {"n": n, "pad": "x" * pad}}, separators=(",", ":")))
                 if every:
                     time.sleep(every / 1000)
             for n in range(count):

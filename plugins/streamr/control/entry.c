@@ -6,7 +6,7 @@
 #define ARENA         (256u * 1024u)
 #define TICK_MS       250u
 #define FETCHES       512u /* at once */
-#define STORES_A_TICK 4u
+#define STORES_A_TICK 16u
 
 typedef struct point {
     pb_bytes descriptor; /* own memory */
@@ -26,11 +26,10 @@ typedef struct fetch {
     bool failed; /* told at the next tick */
 } fetch;
 
-typedef struct stored {
-    struct stored *next;
+typedef struct announcement {
+    struct announcement *next;
     node_id key;
-    int64_t due_ms;
-} stored;
+} announcement;
 
 struct entry {
     peers *p;
@@ -40,14 +39,14 @@ struct entry {
     peers_timer *timer;
     fetch *fetches;
     size_t n_fetches;
-    stored *stored;
-    size_t n_stored;
+    announcement *first, **last; /* that wait */
+    size_t n_waiting;
     uint8_t *memory;
 };
 
 /* ---- connections ---- */
 
-static point *point_of(entry *en, const node_id *id)
+static point *point_of(const entry *en, const node_id *id)
 {
     for (size_t i = 0; i < en->n; i++)
         if (node_id_same(&en->points[i].id, id))
@@ -67,8 +66,6 @@ static void on_connected(void *arg, const node_id *id, pb_bytes descriptor)
     if (!e->locked)
         peers_lock(en->p, id);
     e->locked = true;
-    for (stored *s = en->stored; s != NULL; s = s->next)
-        s->due_ms = 0; /* it may have forgotten */
 }
 
 static void on_lost(void *arg, const node_id *id, peers_loss how)
@@ -106,6 +103,11 @@ static const point *next_point(entry *en)
             return e;
     }
     return NULL;
+}
+
+bool entry_is_point(const entry *en, const node_id *id)
+{
+    return point_of(en, id) != NULL;
 }
 
 bool entry_ready(const entry *en)
@@ -188,7 +190,7 @@ static bool fetch_ask(fetch *f)
     return peers_ask(en->p, &m, ENTRY_ASK_MS, on_fetched, f);
 }
 
-bool entry_fetch(entry *en, pb_bytes part, entry_found found, void *arg)
+bool entry_fetch(entry *en, const node_id *key, entry_found found, void *arg)
 {
     fetch *f;
 
@@ -196,7 +198,7 @@ bool entry_fetch(entry *en, pb_bytes part, entry_found found, void *arg)
         return false;
     f = must_alloc(sizeof *f);
     f->en = en;
-    f->key = stream_part_key(part);
+    f->key = *key;
     f->found = found;
     f->arg = arg;
     f->next = en->fetches;
@@ -238,18 +240,18 @@ static void tell_failed(entry *en)
         fetch_end(f, false, NULL, 0);
 }
 
-/* ---- storing ---- */
+/* ---- announcing ---- */
 
 static void on_stored(void *arg, peers_result result, const envelope *answer)
 {
     (void)arg, (void)result, (void)answer; /* it is said again soon anyway */
 }
 
-static bool store_one(entry *en, const stored *s)
+static bool announce_one(entry *en, const node_id *key)
 {
     pb_bytes own = peers_descriptor(en->p);
     rpc_any any = {.type_url = pb_bytes_of(WIRE_TYPE_PREFIX "dht.PeerDescriptor"), .value = own};
-    dht_external_store_request q = {.key = node_id_bytes(&s->key), .data = &any};
+    dht_external_store_request q = {.key = node_id_bytes(key), .data = &any};
     peers_message m = {.service = "layer0",
                        .method = "externalStoreData",
                        .table = &dht_external_store_request_table,
@@ -262,44 +264,38 @@ static bool store_one(entry *en, const stored *s)
     return peers_ask(en->p, &m, ENTRY_ASK_MS, on_stored, en);
 }
 
-/* A few at a time: an entry point has others to serve. */
-static void store_due(entry *en, int64_t now_ms)
+static void forget_first(entry *en)
 {
-    size_t n = 0;
+    announcement *a = en->first;
 
-    if (!entry_ready(en))
-        return;
-    for (stored *s = en->stored; s != NULL && n < STORES_A_TICK; s = s->next) {
-        if (now_ms < s->due_ms)
-            continue;
-        n++;
-        if (store_one(en, s))
-            s->due_ms = now_ms + ENTRY_STORE_MS;
+    en->first = a->next;
+    if (en->first == NULL)
+        en->last = &en->first;
+    en->n_waiting--;
+    free(a);
+}
+
+/* A few at a time: an entry point has others to serve. */
+static void announce_some(entry *en)
+{
+    for (size_t n = 0; en->first != NULL && n < STORES_A_TICK; n++) {
+        if (!announce_one(en, &en->first->key))
+            return;
+        forget_first(en);
     }
 }
 
-bool entry_store(entry *en, pb_bytes part, bool on)
+void entry_announce(entry *en, const node_id *key)
 {
-    node_id key = stream_part_key(part);
-    stored **at = &en->stored, *s;
+    announcement *a;
 
-    while (*at != NULL && !node_id_same(&(*at)->key, &key))
-        at = &(*at)->next;
-    if (!on && *at != NULL) {
-        s = *at;
-        *at = s->next;
-        free(s);
-        en->n_stored--;
-    }
-    if (!on || *at != NULL)
-        return true;
-    if (en->n_stored >= ENTRY_STORED)
-        return false;
-    s = must_alloc(sizeof *s);
-    s->key = key;
-    *at = s;
-    en->n_stored++;
-    return true;
+    if (en->n_waiting >= ENTRY_WAITING)
+        forget_first(en); /* the oldest has been said again, or will be */
+    a = must_alloc(sizeof *a);
+    a->key = *key;
+    *en->last = a;
+    en->last = &a->next;
+    en->n_waiting++;
 }
 
 /* ---- life ---- */
@@ -307,11 +303,9 @@ bool entry_store(entry *en, pb_bytes part, bool on)
 static void on_tick(void *arg)
 {
     entry *en = arg;
-    int64_t now_ms = peers_now_ms(en->p);
-
-    keep_connected(en, now_ms);
+    keep_connected(en, peers_now_ms(en->p));
     tell_failed(en);
-    store_due(en, now_ms);
+    announce_some(en);
 }
 
 entry *entry_new(peers *p, const pb_bytes *descriptors, size_t n)
@@ -319,6 +313,7 @@ entry *entry_new(peers *p, const pb_bytes *descriptors, size_t n)
     entry *en = must_alloc(sizeof *en);
 
     en->p = p;
+    en->last = &en->first;
     en->memory = must_alloc(ARENA);
     en->points = must_alloc((n + 1) * sizeof *en->points);
     for (size_t i = 0; i < n; i++) {
@@ -350,12 +345,8 @@ void entry_free(entry *en)
         peers_cancel(en->p, en->fetches);
         fetch_free(en->fetches);
     }
-    while (en->stored != NULL) {
-        stored *s = en->stored;
-
-        en->stored = s->next;
-        free(s);
-    }
+    while (en->first != NULL)
+        forget_first(en);
     for (size_t i = 0; i < en->n; i++)
         free((void *)en->points[i].descriptor.ptr);
     free(en->points);

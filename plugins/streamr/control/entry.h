@@ -8,11 +8,10 @@
 #include "rpc/rpc.h"
 
 #define ENTRY_ASK_MS    15000u /* the operation takes up to 10 s there */
-#define ENTRY_STORE_MS  60000u /* what is stored lives so long; it is repeated as often */
 #define ENTRY_RETRY_MS  1000u  /* first pause after a failed dial; doubled up to the next */
 #define ENTRY_RETRY_MAX 60000u
-#define ENTRY_FOUND     32u /* descriptors of one answer that are looked at */
-#define ENTRY_STORED    2000u
+#define ENTRY_FOUND     32u    /* descriptors of one answer that are looked at */
+#define ENTRY_WAITING   10000u /* announcements */
 
 typedef struct entry entry;
 
@@ -21,15 +20,17 @@ entry *entry_new(peers *p, const pb_bytes *descriptors, size_t n);
 void entry_free(entry *en); /* NULL: nothing; before the peers end; no callbacks */
 
 bool entry_ready(const entry *en); /* one is connected */
+bool entry_is_point(const entry *en, const node_id *id);
 
-/* Who says to be in a stream part. ok false: nobody could be asked. Descriptors, encoded, without
- * our own; valid until it returns. */
+/* Who is listed under the key of a stream part. ok false: nobody could be asked. Descriptors,
+ * encoded, without our own; valid until it returns. */
 typedef void (*entry_found)(void *arg, bool ok, const pb_bytes *descriptors, size_t n);
 /* False: too much is being asked. */
-bool entry_fetch(entry *en, pb_bytes part, entry_found found, void *arg);
+bool entry_fetch(entry *en, const node_id *key, entry_found found, void *arg);
 void entry_cancel(entry *en, const void *arg);
 
-/* Say that we are in a stream part, every 60 s, or no longer. False: there are too many. */
-bool entry_store(entry *en, pb_bytes part, bool on);
+/* List ourselves under a key: once, as soon as an entry point is connected. What is listed is
+ * forgotten after 60 s, so say it again. */
+void entry_announce(entry *en, const node_id *key);
 
 #endif

@@ -141,9 +141,14 @@ int64_t peers_now_ms(const peers *p)
     return (int64_t)links_now(p->links);
 }
 
-broker_buf *peers_buffer(const peers *p)
+void peers_keep(peers *p, broker_buf *buf)
 {
-    return p->buffer;
+    p->bus->buf_retain(buf);
+}
+
+void peers_let_go(peers *p, broker_buf *buf)
+{
+    p->bus->buf_release(buf);
 }
 
 void peers_pause(peers *p, bool on)

@@ -37,8 +37,6 @@ bool peers_connect(peers *p, pb_bytes descriptor);
 /* Called when a link could not be made. */
 void peers_on_failed(peers *p, void (*failed)(void *arg, const node_id *id), void *arg);
 
-/* The buffer in which the frame that is being served lies; NULL outside of serving. */
-broker_buf *peers_buffer(const peers *p);
 /* Nothing more is read from anybody until it is taken back. */
 void peers_pause(peers *p, bool on);
 

@@ -205,7 +205,7 @@ static void serve(peers *p, const service *s, peer_link *l, const peers_from *fr
 void serve_frame(peers *p, peer_link *l, const envelope *e)
 {
     const service *s = service_find(p, e->service);
-    peers_from from = {l->id, l->descriptor, l->is_private};
+    peers_from from = {l->id, l->descriptor, l->is_private, p->buffer};
 
     if (s == NULL) {
         peers_add(p, RPC_COUNT_UNSERVED, 1);
