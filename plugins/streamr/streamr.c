@@ -284,7 +284,7 @@ static broker_rc start(void *self, broker_bytes state)
     const settings *o = &s->settings;
     broker_rc rc = settings_read(s->ctx, s->config, &s->settings);
 
-    snprintf(s->application, sizeof s->application, "%s", HANDSHAKE_APPLICATION);
+    snprintf(s->application, sizeof s->application, "%s", GREETING_APPLICATION);
     if (rc == BROKER_OK)
         rc = identity(s, state);
     if (rc == BROKER_OK)
