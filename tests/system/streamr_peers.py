@@ -205,6 +205,65 @@ class RealNode:
         self.peers.kill()
 
 
+class Sdk:
+    """The process of SDK clients and of the stub chain they ask."""
+
+    def __init__(self):
+        self.peers = PeerProcess("streamr-sdk.mjs")
+        self.chain = self.peers.ask("chain")
+
+    def stream(self, stream, **q):
+        """users: {address: "all", "both", "publish" or "subscribe"}; public: anybody may read, nothing is encrypted."""
+        self.peers.ask("stream", stream=stream, **q)
+
+    def end(self):
+        self.peers.end()
+
+
+class SdkClient:
+    """A client of @streamr/sdk."""
+
+    kind = "sdk"
+
+    def __init__(self, sdk, key, entries, port=0, chain=None):
+        self.peers, self.id, self.name = sdk.peers, os.urandom(20).hex(), os.urandom(4).hex()
+        started = self.ask("client", key=key, nodeId=self.id, port=port, chain=chain,
+                           entryPoints=[e if isinstance(e, dict) else e.peer() for e in entries])
+        self.port, self.address = started["port"], started["address"]
+
+    def ask(self, do, seconds=60, **q):
+        return self.peers.ask(do, seconds, client=self.name, **q)
+
+    def peer(self):
+        return {"nodeId": self.id, "port": self.port}
+
+    def publish(self, stream, seconds=60, **q):
+        """The messages as the SDK encoded them."""
+        return [bytes.fromhex(m) for m in self.ask("publish", seconds, stream=stream, **q)["messages"]]
+
+    def rotate(self, stream, how="rotate"):
+        self.ask("rotate", stream=stream, how=how)
+
+    def subscribe(self, stream, partition=0):
+        self.ask("subscribe", stream=stream, partition=partition)
+
+    def report(self, stream, partition=0):
+        """{accepted: [...], errors: [...]}; accepted is what passed all checks of the SDK."""
+        return self.ask("report", stream=stream, partition=partition)
+
+    def accepted(self, stream, count, seconds=30, partition=0):
+        """The first count messages that it accepted."""
+        until(lambda: self.ask("count", stream=stream, partition=partition)["accepted"] >= count, seconds,
+              "the SDK accepts %d messages: %s" % (count, self.name))
+        return self.report(stream, partition)["accepted"]
+
+    def resend(self, stream, **q):
+        return self.ask("resend", stream=stream, **q)["messages"]
+
+    def stop(self):
+        self.ask("destroy")
+
+
 class OwnNode:
     """Our logstore-broker with the plugins streamr, logStore, http and websocket.
 
@@ -259,7 +318,8 @@ class OwnNode:
         return self
 
     def restart(self):
-        """After stop() or kill(): the same node, folder and port."""
+        """After stop() or kill(): the same node, folder and port; it counts from nothing."""
+        self.counts.clear()
         if self.port:
             with open(self.node.config) as file:
                 config = json.load(file)
@@ -346,6 +406,51 @@ class OwnNode:
 
     def kill(self):
         self.node.kill()
+
+
+class StandIn(RealNode):
+    """A real node in the place of ours, with the same door and a process of its own: what a test asks of ours must hold
+    of it too. Also the control group."""
+
+    kind = "stand-in"
+
+    def __init__(self, parts, node_id=None, port=0, entries=None, key=None, accept=False, proxies=None, **_):
+        self.parts, self.key = list(parts), key or key_of(int.from_bytes(os.urandom(2), "big"))
+        self.options = dict(entries=[e if isinstance(e, dict) else e.peer() for e in entries or []] or None, accept=accept,
+                            keep=True)
+        self.proxies = proxies or []
+        if self.proxies:
+            self.options.update(client=True, entries=[p.peer() for p, _ in self.proxies])
+            port = None
+        self.begin_life(node_id, port)
+
+    def begin_life(self, node_id, port):
+        RealNode.__init__(self, PeerProcess(), node_id, port, **self.options)
+        self.own_address = self.peers.ask("address", key=self.key)["address"]
+        for part in self.parts:
+            if self.proxies:
+                self.set_proxies(part, [p for p, _ in self.proxies], self.own_address, self.proxies[0][1].get("direction"))
+            else:
+                self.join(part)
+
+    def address(self):
+        return self.own_address
+
+    def publish(self, part, key=None, **q):
+        super().publish(part, self.key, **q)
+
+    def stop(self):
+        super().stop()
+        self.peers.end()
+
+    def restart(self):
+        self.begin_life(self.id, self.port)
+        return self
+
+
+def own_node(*arguments, **options):
+    """Ours; with OWN=real in the environment a real one, which shows that a test is right."""
+    return (StandIn if os.environ.get("OWN") == "real" else OwnNode)(*arguments, **options)
 
 
 def all_have(nodes, part, publisher, want, seconds=30):
