@@ -2,11 +2,14 @@
  * carried away, what comes is handed to the bus.
  *
  * A part is joined while somebody here wants it, and for a while after each message published to
- * it. */
+ * it. Those that the settings say are relayed are joined all the time; what comes in them is handed
+ * to the bus only while somebody wants it. */
 #include "streamr.h"
 
 #include "delivery/delivery.h"
 #include "intake.h"
+
+#include "streamr/streamr.h"
 
 #include <broker/plugin_log.h>
 
@@ -21,7 +24,7 @@
 typedef struct part {
     struct part *next;
     uint64_t hash;
-    bool wanted;
+    bool wanted, relayed;
     int64_t used_ms; /* last published to */
     size_t len;
     char name[];
@@ -67,38 +70,19 @@ static part **part_at(carrier *c, pb_bytes name)
     return at;
 }
 
-/* "stream" or "stream#7", '*' stands for any text. */
-static bool pattern_fits(const char *pattern, const char *text, const char *end)
-{
-    const char *star = NULL, *retry = NULL;
-
-    while (text < end) {
-        if (*pattern == '*') {
-            star = pattern++;
-            retry = text;
-        } else if (*pattern == *text) {
-            pattern++;
-            text++;
-        } else if (star != NULL) {
-            pattern = star + 1;
-            text = ++retry;
-        } else
-            return false;
-    }
-    while (*pattern == '*')
-        pattern++;
-    return *pattern == '\0';
-}
-
 static bool proxy_serves(const settings_proxy *p, pb_bytes part_name)
 {
-    const char *text = (const char *)part_name.ptr, *end = text + part_name.len;
+    const char *text = (const char *)part_name.ptr;
     const char *hash = memrchr(text, '#', part_name.len);
 
-    for (size_t i = 0; i < p->n_streams; i++)
-        if (pattern_fits(p->streams[i], text, end) ||
-            (hash != NULL && pattern_fits(p->streams[i], text, hash)))
+    for (size_t i = 0; i < p->n_streams; i++) {
+        const char *pattern = p->streams[i];
+        size_t len = strlen(pattern);
+
+        if (streamr_stream_matches(pattern, len, text, part_name.len) ||
+            (hash != NULL && streamr_stream_matches(pattern, len, text, (size_t)(hash - text))))
             return true;
+    }
     return p->n_streams == 0;
 }
 
@@ -179,7 +163,7 @@ static void on_interest(void *self, broker_str stream, uint32_t partition, int32
     if (p == NULL)
         return;
     p->wanted = on != 0;
-    if (!p->wanted && p->used_ms == 0)
+    if (!p->wanted && !p->relayed && p->used_ms == 0)
         part_drop(c, part_at(c, name));
 }
 
@@ -233,8 +217,10 @@ static void on_outgoing(void *self, const broker_msg *const *msgs, size_t n)
 static void on_message(void *arg, pb_bytes name, pb_bytes message, const peers_from *from)
 {
     carrier *c = arg;
+    const part *p = c->s->settings.n_relayed != 0 ? *part_at(c, name) : NULL;
 
-    (void)name;
+    if (p != NULL && p->relayed && !p->wanted)
+        return;
     intake_take(c->intake, from != NULL ? from->buf : NULL, message);
 }
 
@@ -290,7 +276,7 @@ static void on_tick(void *arg)
 
     for (size_t i = 0; i < BUCKETS; i++)
         for (part **at = &c->parts[i]; *at != NULL;) {
-            if (!(*at)->wanted && now_ms - (*at)->used_ms >= LINGER_MS)
+            if (!(*at)->wanted && !(*at)->relayed && now_ms - (*at)->used_ms >= LINGER_MS)
                 part_drop(c, at);
             else
                 at = &(*at)->next;
@@ -382,6 +368,16 @@ static void delivery_make(carrier *c)
     c->delivery = delivery_new(c->s->peers, &wanted, o->n_entries != 0 ? &c->source : NULL, &calls);
 }
 
+static void relay(carrier *c)
+{
+    for (size_t i = 0; i < c->s->settings.n_relayed; i++) {
+        part *p = part_need(c, pb_bytes_of(c->s->settings.relayed[i]));
+
+        if (p != NULL)
+            p->relayed = true;
+    }
+}
+
 broker_rc carrier_start(streamr *s)
 {
     carrier *c = s->carrier = must_alloc(sizeof *c);
@@ -399,6 +395,8 @@ broker_rc carrier_start(streamr *s)
     rc = s->transport->attach(s->ctx, &c->calls, &c->origin);
     c->attached = rc == BROKER_OK;
     c->intake = intake_new(s->ctx, s->peers, c->origin);
+    if (rc == BROKER_OK)
+        relay(c);
     return rc;
 }
 

@@ -1,6 +1,8 @@
 /* settings -- see settings.h. */
 #include "settings.h"
 
+#include "streamr/streamr.h"
+
 #include <broker/plugin_log.h>
 
 #include <stdlib.h>
@@ -96,6 +98,21 @@ static void proxies_read(const reader *r, settings *s)
     while (s->n_proxies < SETTINGS_PROXIES &&
            given(r, path_of(p, NODE "proxies.%zu", s->n_proxies)))
         proxy_read(r, p, &s->proxies[s->n_proxies++]);
+}
+
+static void relayed_read(const reader *r, settings *s)
+{
+    char p[160], *text;
+
+    while (s->n_relayed < SETTINGS_RELAYED &&
+           (text = text_at(r, path_of(p, "relay.%zu", s->n_relayed))) != NULL) {
+        sb normal = SB_INIT;
+
+        streamr_stream_id_normalise(text, strlen(text), &normal);
+        free(text);
+        s->relayed = must_realloc(s->relayed, (s->n_relayed + 1) * sizeof *s->relayed);
+        s->relayed[s->n_relayed++] = normal.data;
+    }
 }
 
 /* The server's port: of the fixed descriptor, fixed, or from a range. */
@@ -194,6 +211,7 @@ broker_rc settings_read(broker_ctx *ctx, const broker_config *config, settings *
     numbers_read(&r, s);
     entries_read(&r, s);
     proxies_read(&r, s);
+    relayed_read(&r, s);
     unused_say(&r);
     s->has_id = id_at(&r, CONTROL "peerDescriptor.nodeId", &s->id) ||
                 id_at(&r, CONTROL "peerDescriptor.id", &s->id);
@@ -213,5 +231,8 @@ void settings_done(settings *s)
         for (size_t k = 0; k < s->proxies[i].n_streams; k++)
             free(s->proxies[i].streams[k]);
     }
+    for (size_t i = 0; i < s->n_relayed; i++)
+        free(s->relayed[i]);
+    free(s->relayed);
     *s = (settings){.n_entries = 0};
 }

@@ -10,6 +10,7 @@
 #define SETTINGS_ENTRIES     32u
 #define SETTINGS_PROXIES     16u
 #define SETTINGS_PROXY_PARTS 64u
+#define SETTINGS_RELAYED     1000u
 
 typedef struct settings_proxy {
     sb descriptor;                       /* encoded */
@@ -41,6 +42,8 @@ typedef struct settings {
     uint32_t neighbors, propagation_targets, propagation_buffer;
     settings_proxy proxies[SETTINGS_PROXIES];
     size_t n_proxies;
+    char **relayed; /* stream parts, domain in lower case */
+    size_t n_relayed;
 } settings;
 
 /* A failure is told to the host. Lets go of what was in s before. [loop] */

@@ -1,7 +1,7 @@
 /* streamr -- what the files of the plugin itself share: the node and its parts. [loop] throughout.
  */
-#ifndef STREAMR_STREAMR_H
-#define STREAMR_STREAMR_H
+#ifndef STREAMR_PLUGIN_H
+#define STREAMR_PLUGIN_H
 
 #include "control/control.h"
 #include "control/entry.h"

@@ -273,7 +273,7 @@ class OwnNode:
     kind = "own"
 
     def __init__(self, parts, node_id=None, port=0, entries=None, key=None, accept=False, folder=None, proxies=None,
-                 plugins=None, chain=None, subscribe=True, control=None):
+                 plugins=None, chain=None, subscribe=True, control=None, relay=()):
         self.id, self.parts, self.subscribe = node_id or os.urandom(20).hex(), list(parts), subscribe
         self.folder = folder or tempfile.mkdtemp(prefix="logstore-streamr-")
         self.key_file = os.path.join(self.folder, "key")
@@ -292,7 +292,7 @@ class OwnNode:
         for part in parts:
             stream, _, partition = part.partition("#")
             streams[stream] = max(streams.get(stream, 1), int(partition) + 1)
-        sections = {"streamr": {"network": network}, "http": {},
+        sections = {"streamr": {"network": network, "relay": list(relay)}, "http": {},
                     "logStore": {"db": {"dataPath": os.path.join(self.folder, "db"), "minFreeBytes": 0}},
                     "websocket": {"port": 0, "payloadMetadata": True}}
         sections.update(plugins or {})

@@ -93,6 +93,22 @@ class BeingOne(unittest.TestCase):
             until(lambda: own.metric("streamr_connections") == 0, what="they have left")
         own.stop()
 
+    def test_what_is_relayed_is_passed_on_and_no_more(self):
+        part = part_of(self)
+        own = OwnNode([], accept=True, relay=[part])
+        with PeerProcess() as peers:
+            reader = RealNode(peers, port=None, entries=[own], client=True)
+            writer = RealNode(peers, port=None, entries=[own], client=True)
+            reader.set_proxies(part, [own], ALICE, "subscribe")
+            writer.set_proxies(part, [own], ALICE, "publish")
+            writer.publish(part, KEY, count=20)
+            all_have([reader], part, ALICE, range(20))
+            self.assertEqual(own.metric('streamr_messages_in_total{result="new"}'), 20)
+            self.assertEqual(own.messages(part), [])
+            for node in (reader, writer):
+                node.stop()
+        own.stop()
+
     def test_a_node_that_does_not_accept_clients_has_none(self):
         part = part_of(self)
         own = OwnNode([part])
