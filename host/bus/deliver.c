@@ -64,7 +64,7 @@ void deliver(bus *b, msg *m)
     size_t n, stored_by = 0;
 
     if (m->m.body != BROKER_BODY_CONTENT) {
-        msg_finish(b, m, BROKER_NO_STORE, NULL); /* key exchange is for transports */
+        msg_finish(b, m, BROKER_NO_STORE, "key exchange is passed on and not stored");
         return;
     }
     entries = topic_find(b->topic, m->m.stream, m->m.partition, &n);
