@@ -60,22 +60,26 @@ const anvil = async () => {
     const nodes = await deploy(C.nodeRegistryABI, C.nodeRegistryBytecode, await owner.getAddress(), false, [], [])
     const registry = await deploy(C.streamRegistryABI, C.streamRegistryBytecode, ZERO, ZERO)
     const storage = await deploy(C.streamStorageRegistryABI, C.streamStorageRegistryBytecode, await registry.getAddress(), await nodes.getAddress(), ZERO)
+    const funded = async (key) => {
+        const w = new Wallet(key, provider)
+        await (await owner.sendTransaction({ to: w.address, value: 10n ** 18n })).wait()
+        return w
+    }
     const done = async (tx) => { const r = await (await tx).wait(); return { block: r.blockNumber } }
     return {
         url, registry: await registry.getAddress(), storage: await storage.getAddress(),
         stop: () => { stopping = true; child.kill('SIGKILL') },
         commands: {
-            create: ({ path: p, partitions = 1 }) => done(registry.createStream(p, METADATA(partitions))),
+            create: async ({ path: p, partitions = 1, key }) => // key: another owner than ours
+                done((key ? registry.connect(await funded(key)) : registry).createStream(p, METADATA(partitions))),
             metadata: ({ stream, partitions }) => done(registry.updateStreamMetadata(stream, METADATA(partitions))),
             grant: ({ stream, user, right = PUBLISH }) => done(registry.grantPermissionForUserId(stream, user, right)),
             revoke: ({ stream, user, right = PUBLISH }) => done(registry.revokePermissionForUserId(stream, user, right)),
             until: ({ stream, user, publish, subscribe }) => done(registry.setPermissionsForUserIds(stream, [user], [[false, false, publish, subscribe, false]])),
             public: ({ stream, on = true }) => done(on ? registry.grantPublicPermission(stream, PUBLISH) : registry.revokePublicPermission(stream, PUBLISH)),
-            node: ({ key }) => { // a storage node registers itself; it needs money for that
-                const w = new Wallet(key, provider)
-                return owner.sendTransaction({ to: w.address, value: 10n ** 18n }).then((t) => t.wait())
-                    .then(() => done(new Contract(nodes.target, C.nodeRegistryABI, w).createOrUpdateNodeSelf('{"urls":[]}')))
-            },
+            node: async ({ key, metadata = { urls: [] } }) => // a storage node registers itself; it needs money for that
+                done(new Contract(nodes.target, C.nodeRegistryABI, await funded(key)).createOrUpdateNodeSelf(JSON.stringify(metadata))),
+            remove: ({ stream }) => done(registry.deleteStream(stream)),
             assign: ({ stream, node, on = true }) => done(on ? storage.addStorageNode(stream, node) : storage.removeStorageNode(stream, node)),
             wallet: async ({ owner: address }) => {
                 const receipt = await (await owner.sendTransaction({ data: walletCode(address) })).wait()
