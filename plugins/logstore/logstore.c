@@ -219,6 +219,16 @@ static bool metrics_make(logstore *l)
 {
     const broker_metrics *m = l->metrics;
 
+    for (size_t i = V8_FITS + 1; i < V8_FITS_COUNT; i++) {
+        char label[64];
+
+        snprintf(label, sizeof label, "reason=\"%s\"", v8_fit_names[i]);
+        if (m->counter(l->ctx, "v8_omitted_messages_total", label,
+                       "Messages left out of answers: streamr-client 8 could not read or verify "
+                       "them.",
+                       &l->v8_unfit[i]) != BROKER_OK)
+            return false;
+    }
     return m->counter(l->ctx, "queries_total", NULL, "Queries answered.", &l->queries) ==
                BROKER_OK &&
            m->counter(l->ctx, "query_messages_total", NULL, "Messages in answers.",

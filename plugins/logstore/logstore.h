@@ -4,6 +4,7 @@
 
 #include "cluster.h"
 #include "store.h"
+#include "v8.h"
 
 #include <broker/plugin.h>
 #include <broker/plugin_log.h>
@@ -43,6 +44,7 @@ typedef struct logstore {
     bool flushing, flushed;
     size_t uploads; /* open; some outlive their request */
     broker_metric *queries, *query_messages, *damaged;
+    broker_metric *v8_unfit[V8_FITS_COUNT]; /* but for V8_FITS */
 } logstore;
 
 /* mode.trackedStreams says so, or the part is assigned to this node. */
