@@ -15,7 +15,9 @@ class StorageNode(Node):
 
     def __init__(self, chain, cluster=None, address=OWNER, events=None, refresh=None, first_block=0, urls=None, **rest):
         self.address = address
-        settings = {"enabled": True, "fromBlock": first_block, "confirmations": 0, "pollInterval": 100}
+        settings = {"enabled": True, "confirmations": 0, "pollInterval": 100}
+        if first_block is not None:
+            settings["fromBlock"] = first_block
         settings.update(events or {})
         rest.setdefault("config", {})
         rest["config"] = dict({"mode": {"type": "standalone", "trackedStreams": []}, "validation": {"publish": "chain"},
