@@ -55,6 +55,11 @@ struct assigned {
     bool in_line;
 };
 
+static inline broker_str assigned_id(const assigned *a)
+{
+    return (broker_str){a->stream, a->len};
+}
+
 assigned_set *assigned_set_new(void);
 void assigned_set_free(assigned_set *s); /* accepts NULL; parts must be gone */
 size_t assigned_count(const assigned_set *s);

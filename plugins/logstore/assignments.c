@@ -7,6 +7,7 @@
 #include "eth/eth.h"
 #include "keep.h"
 #include "streamr/streamr.h"
+#include "taken.h"
 
 #define TICK_MS       100u
 #define ASKING_MAX    32u
@@ -30,9 +31,9 @@ struct assignments {
     uint64_t followed, position, no_chain_since_ms;
     chain_follower *follower; /* NULL: its settings say no */
     assigned *first_due, **last_due;
-    size_t asking, n_parts;
+    size_t asking;
     uint64_t next_ms; /* when the next is due */
-    bool full;        /* more is assigned than is taken */
+    taken taken;
     broker_metric *streams, *parts;
 };
 
@@ -41,76 +42,9 @@ static uint64_t now_ms(const assignments *a)
     return a->l->work->now_ms(a->l->ctx);
 }
 
-static broker_str id_of(const assigned *s)
+static void announce_parts(assignments *a, assigned *s)
 {
-    return (broker_str){s->stream, s->len};
-}
-
-/* ---- parts ---- */
-
-static void part_leave(assignments *a, assigned_part *part)
-{
-    if (!part->taken)
-        return;
-    if (part->sub != NULL)
-        ingest_leave(part->sub);
-    *part = (assigned_part){.taken = false};
-    a->n_parts--;
-}
-
-static void part_take(assignments *a, assigned *s, uint32_t partition)
-{
-    assigned_part *part = &s->parts[partition];
-
-    if (part->taken || !cluster_owns(&a->l->cluster, id_of(s), partition))
-        return;
-    if (a->n_parts == PARTS_MAX) {
-        a->full = true;
-        return;
-    }
-    if (!logstore_tracks(a->l, id_of(s), partition)) {
-        part->sub = ingest_take(a->l->ingest, id_of(s), partition);
-        if (part->sub == NULL)
-            return;
-    }
-    part->taken = true;
-    part->told = s->told;
-    a->n_parts++;
-}
-
-/* So many partitions are to be taken, as far as they are ours. */
-static void parts_set(assignments *a, assigned *s, uint32_t n)
-{
-    for (uint32_t p = n; p < s->n_parts; p++)
-        part_leave(a, &s->parts[p]);
-    s->parts = must_realloc(s->parts, (n + 1) * sizeof *s->parts);
-    for (uint32_t p = s->n_parts; p < n; p++)
-        s->parts[p] = (assigned_part){.taken = false};
-    s->n_parts = n;
-    for (uint32_t p = 0; p < n; p++)
-        part_take(a, s, p);
-}
-
-static uint32_t parts_taken(const assigned *s)
-{
-    uint32_t n = 0;
-
-    for (uint32_t p = 0; p < s->n_parts; p++)
-        n += s->parts[p].taken;
-    return n;
-}
-
-static bool parts_are_told(const assigned *s)
-{
-    for (uint32_t p = 0; p < s->n_parts; p++)
-        if (s->parts[p].taken && !s->parts[p].told)
-            return false;
-    return true;
-}
-
-static void parts_announce(assignments *a, assigned *s)
-{
-    if (s->answered && s->version <= keep_durable(a->keep) && !parts_are_told(s))
+    if (s->answered && s->version <= keep_durable(a->keep) && !taken_are_told(s))
         announce_stream(a->announce, s);
 }
 
@@ -159,7 +93,7 @@ static void change_log(const assignments *a, const assigned *s)
     if (s->stored)
         broker_logf(a->l->ctx, BROKER_LOG_INFO,
                     "the stream '%s' is assigned to this node: %u of its %u partitions", s->stream,
-                    parts_taken(s), s->partitions);
+                    taken_count(s), s->partitions);
     else
         broker_logf(a->l->ctx, BROKER_LOG_INFO,
                     "the stream '%s' is not assigned to this node any more; what is stored stays",
@@ -169,7 +103,7 @@ static void change_log(const assignments *a, const assigned *s)
 static void count(const assignments *a)
 {
     a->l->metrics->set(a->streams, (double)assigned_count(a->set));
-    a->l->metrics->set(a->parts, (double)a->n_parts);
+    a->l->metrics->set(a->parts, (double)a->taken.n);
 }
 
 /* The chain has answered: partitions 0 is not assigned. */
@@ -183,13 +117,13 @@ static void answered(assignments *a, assigned *s, uint32_t partitions)
     s->answered = true;
     s->stored = stored;
     s->partitions = partitions;
-    parts_set(a, s, partitions);
     s->told = s->told && !changed;
+    taken_set(&a->taken, s, partitions);
     if (changed) {
         s->version = keep_changed(a->keep);
         change_log(a, s);
     }
-    parts_announce(a, s);
+    announce_parts(a, s);
     count(a);
     s->delay_ms = contradicted ? longer(s->delay_ms, refresh) : 0;
     if (contradicted)
@@ -200,7 +134,7 @@ static void answered(assignments *a, assigned *s, uint32_t partitions)
         return;
     announce_forget(a->announce, s);
     assigned_drop(a->set, s);
-    a->full = false;
+    a->taken.full = false;
     count(a);
 }
 
@@ -218,7 +152,7 @@ static void ask(assignments *a, const chain_streams *chain, void *self, assigned
     chain_question q = {
         .size = sizeof q,
         .what = step == STEP_STORED ? CHAIN_STORED_BY : CHAIN_PARTITIONS,
-        .stream = id_of(s),
+        .stream = assigned_id(s),
         .user = {a->l->cluster.address, sizeof a->l->cluster.address},
         .flags = CHAIN_ANEW,
     };
@@ -307,7 +241,7 @@ static void on_storage(void *arg, broker_str stream, const uint8_t node[20], uin
         return;
     s = assigned_add(a->set, stream);
     if (s == NULL) {
-        a->full = true;
+        a->taken.full = true;
         return;
     }
     s->owner = a;
@@ -407,7 +341,7 @@ static void on_tick(void *arg)
 
 static void each_announce(void *arg, assigned *s)
 {
-    parts_announce(arg, s);
+    announce_parts(arg, s);
 }
 
 static void on_written(void *arg)
@@ -425,15 +359,13 @@ const char *assignments_trouble(assignments *a)
     if (a->following && a->follower == NULL)
         return "'cluster' makes this a storage node of Streamr, but plugins.chain does not read "
                "which streams are assigned to it: set its events.enabled";
-    if (a->full)
+    if (a->taken.full)
         return "more streams are assigned to this node than it can take (20000 streams, 20000 "
                "parts): spread them over a cluster of more nodes";
     if (keep_trouble(a->keep) != NULL)
         return keep_trouble(a->keep);
     return announce_trouble(a->announce);
 }
-
-/* ---- what others ask ---- */
 
 bool assignments_have(const assignments *a, broker_str stream, uint32_t partition)
 {
@@ -442,45 +374,11 @@ bool assignments_have(const assignments *a, broker_str stream, uint32_t partitio
     return s != NULL && partition < s->n_parts && s->parts[partition].taken;
 }
 
-typedef struct list {
-    sb body;
-    bool any;
-} list;
-
-static void list_put(void *arg, assigned *s)
-{
-    list *l = arg;
-    const char *comma = "";
-
-    if (!s->stored)
-        return;
-    sb_puts(&l->body, l->any ? ",{\"id\":" : "{\"id\":");
-    l->any = true;
-    sb_json_string(&l->body, s->stream, s->len);
-    sb_printf(&l->body, ",\"partitions\":%u,\"taken\":[", s->partitions);
-    for (uint32_t p = 0; p < s->n_parts; p++)
-        if (s->parts[p].taken) {
-            sb_printf(&l->body, "%s%u", comma, p);
-            comma = ",";
-        }
-    sb_printf(&l->body, "],\"announced\":%s}", parts_are_told(s) ? "true" : "false");
-}
-
 static void on_list(void *self, broker_req *req)
 {
     assignments *a = self;
-    const cluster *c = &a->l->cluster;
-    list l = {.body = SB_INIT};
-    char address[43];
 
-    eth_address_text(c->address, address);
-    sb_printf(&l.body,
-              "{\"clusterAddress\":\"%s\",\"clusterSize\":%u,\"myIndexInCluster\":%u,\"streams\":[",
-              address, c->size, c->index);
-    assigned_each(a->set, list_put, &l);
-    sb_puts(&l.body, "]}");
-    reply_json(a->l, req, 200, &l.body);
-    sb_done(&l.body);
+    taken_reply(&a->taken, a->set, req);
 }
 
 /* ---- life ---- */
@@ -491,7 +389,7 @@ static void each_take(void *arg, assigned *s)
 
     s->owner = a;
     if (s->stored)
-        parts_set(a, s, s->partitions);
+        taken_set(&a->taken, s, s->partitions);
 }
 
 static void each_untold(void *arg, assigned *s)
@@ -517,7 +415,7 @@ static void remember(assignments *a, broker_bytes state)
     count(a);
     if (assigned_count(a->set) != 0)
         broker_logf(a->l->ctx, BROKER_LOG_INFO, "%zu streams are known to be assigned, %zu parts",
-                    assigned_count(a->set), a->n_parts);
+                    assigned_count(a->set), a->taken.n);
 }
 
 static bool open_all(assignments *a)
@@ -552,7 +450,7 @@ assignments *assignments_new(logstore *l, broker_bytes state)
     assignments *a = must_alloc(sizeof *a);
     const broker_config *config = l->config;
 
-    a->l = l;
+    a->l = a->taken.l = l;
     a->last_due = &a->first_due;
     a->next_ms = NEVER;
     a->no_chain_since_ms = now_ms(a);
@@ -579,7 +477,7 @@ bool assignments_are_idle(assignments *a)
 static void each_told(void *arg, assigned *s)
 {
     (void)arg;
-    s->told = parts_are_told(s);
+    s->told = taken_are_told(s);
 }
 
 void assignments_save(assignments *a, sb *out)
@@ -601,8 +499,7 @@ static void each_leave(void *arg, assigned *s)
 
     if (l->chain != NULL && (s->step == STEP_STORED || s->step == STEP_COUNT))
         l->chain->cancel(l->self, s);
-    for (uint32_t p = 0; p < s->n_parts; p++)
-        part_leave(l->a, &s->parts[p]);
+    taken_set(&l->a->taken, s, 0);
 }
 
 static void leave(assignments *a)

@@ -1,0 +1,1 @@
+logstore_test(test_assigned logstore_core)
