@@ -1,5 +1,5 @@
 // A chain with Streamr's contracts, for tests: `devchain.mjs anvil` (a real EVM, the real contracts of
-// @streamr/network-contracts 8.2.0) or `devchain.mjs stub` (stub-chain.mjs). Says {"url", "registry", "storage"} on
+// @streamr/network-contracts 8.2.0) or `devchain.mjs stub` (stub-chain.mjs). Says {"url", "registry", "storage", "nodes"} on
 // one line, then answers commands, JSON on a line each; ends with its standard input.
 import { createRequire } from 'module'
 import { spawn } from 'child_process'
@@ -81,7 +81,7 @@ const anvil = async () => {
     }
     const done = async (tx) => { const r = await (await tx).wait(); return { block: r.blockNumber } }
     return {
-        url, registry: await registry.getAddress(), storage: await storage.getAddress(),
+        url, registry: await registry.getAddress(), storage: await storage.getAddress(), nodes: await nodes.getAddress(),
         stop: () => { stopping = true; child.kill('SIGKILL') },
         commands: {
             create: async ({ path: p, partitions = 1, key }) => // key: another owner than ours
@@ -120,7 +120,7 @@ const stub = async () => {
         return {}
     }
     return {
-        url: chain.base, registry: ADDR.streamRegistry, storage: ADDR.streamStorageRegistry, stop: () => chain.stop(),
+        url: chain.base, registry: ADDR.streamRegistry, storage: ADDR.streamStorageRegistry, nodes: ADDR.nodeRegistry, stop: () => chain.stop(),
         commands: {
             create: ({ path: p, partitions = 1 }) => {
                 s.streams[owner + p] = { metadata: { partitions }, permissions: { [owner]: { ...PUBSUB } }, storageNodes: [] }
@@ -139,7 +139,7 @@ const stub = async () => {
 
 const chain = await (process.argv[2] === 'stub' ? stub() : anvil())
 chain.commands.message = async (q) => ({ message: await (q.exchange ? exchange : message)(q) })
-say({ url: chain.url, registry: chain.registry, storage: chain.storage, owner: new Wallet(OWNER_KEY).address.toLowerCase(), ownerKey: OWNER_KEY })
+say({ url: chain.url, registry: chain.registry, storage: chain.storage, nodes: chain.nodes, owner: new Wallet(OWNER_KEY).address.toLowerCase(), ownerKey: OWNER_KEY })
 for await (const line of readline.createInterface({ input: process.stdin })) {
     try {
         const { do: what, ...args } = JSON.parse(line)

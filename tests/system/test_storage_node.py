@@ -9,7 +9,7 @@ import unittest
 
 from node import KEY, OWNER, join, program, until
 from storage_node import StorageNode
-from test_chain import PEERS, Chain, Gate
+from test_chain import KEYS, PEERS, USERS, Chain, Gate
 
 
 def owner_of(part, nodes):
@@ -296,12 +296,8 @@ class Assignments(unittest.TestCase):
         node = self.node()
         self.assign(stream)
         node.takes(stream)
-        said = subprocess.run(["node", "--require", "./loopback.cjs", "resend-both.mjs"], cwd=PEERS, capture_output=True,
-                              text=True, timeout=300,
-                              env=dict(os.environ, STORAGE_URL="http://127.0.0.1:%d" % node.port, STREAM=stream,
-                                       KEY=self.chain.ownerKey))
-        self.assertEqual(said.returncode, 0, said.stdout + said.stderr)
-        got = json.loads(said.stdout.splitlines()[-1])
+        got = self.peer("resend-both.mjs", STORAGE_URL="http://127.0.0.1:%d" % node.port, STREAM=stream,
+                        KEY=self.chain.ownerKey)
         self.assertEqual(got["uploaded"], {"stored": 7, "duplicates": 0, "rejected": []})
         self.assertTrue(got["exact"], "the bytes are not those that were stored")
         text = 'a "quote", a \\ and \n \u00fc \u20ac'
@@ -313,6 +309,25 @@ class Assignments(unittest.TestCase):
             self.assertEqual(got[name]["last4"], [m for m in [3, 4, 5, "hex:010203ff"] if m in all_of_it], name)
         omitted = [node.metric('logstore_v8_omitted_messages_total{reason="%s"}' % r) for r in ("encrypted", "binary", "signature")]
         self.assertEqual(omitted, [2, 2, 0])  # in "from" and in "last4"
+        node.stop()
+
+    def peer(self, script, **env):
+        """What a script of tests/peers says in its last line."""
+        said = subprocess.run(["node", "--require", "./loopback.cjs", script], cwd=PEERS, capture_output=True, text=True,
+                              timeout=300, env=dict(os.environ, **env))
+        self.assertEqual(said.returncode, 0, said.stdout + said.stderr)
+        return json.loads(said.stdout.splitlines()[-1])
+
+    def test_add_to_storage_node_of_the_sdk_completes(self):
+        self.block = self.chain.do("create", path="/of-the-sdk", key=KEYS[0])["block"]
+        stream = USERS[0] + "/of-the-sdk"
+        node = self.node(config={"mode": {"type": "standalone", "trackedStreams": [{"id": OWNER + "/assignments"}]}})
+        url = "http://127.0.0.1:%d" % node.port
+        self.chain.do("node", key="0x" + KEY, metadata={"urls": [url], "http": url + "/v8"})
+        got = self.peer("add-to-storage-node.mjs", STORAGE_URL=url, STREAM=stream, CLUSTER=OWNER, KEY=KEYS[0],
+                        CHAIN=json.dumps({k: getattr(self.chain, k) for k in ("url", "registry", "storage", "nodes")}))
+        self.assertEqual(got, {"added": True, "resent": [{"hello": "stored"}], "removed": True})
+        until(lambda: node.assigned() == {}, what="the stream is left")
         node.stop()
 
     def test_key_exchange_is_not_stored_and_no_fault(self):
