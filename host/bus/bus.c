@@ -487,6 +487,8 @@ bus *bus_new(loop *l, pool *p, const bus_options *options)
     b->options = *options;
     b->slots = must_alloc(SLOTS * sizeof *b->slots);
     b->topic = topic_new();
+    b->last_dirty = &b->dirty;
+    b->interests = must_alloc(INTEREST_SLOTS * sizeof(interest *));
     b->room.fn = rooms_call;
     b->next_origin = 1;
     if (options->key != NULL) {
@@ -513,6 +515,7 @@ void bus_free(bus *b)
     publish_done(b);
     checks_done(b);
     topic_free(b->topic);
+    free(b->interests);
     free(b->slots);
     free(b);
 }

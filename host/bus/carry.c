@@ -10,7 +10,8 @@ static void tell(carrier *c, broker_str stream, uint32_t partition, int32_t on)
 
 static void interest_change(bus *b, broker_str stream, uint32_t partition, bool on)
 {
-    interest **at = &b->interests;
+    uint64_t hash = hash_bytes(stream.ptr, stream.len) + partition;
+    interest **at = &b->interests[hash % INTEREST_SLOTS];
     interest *i;
     carrier *c;
 
@@ -61,8 +62,9 @@ void carry_interest(bus *b, broker_sub *s, bool on)
 
 static void interests_tell(bus *b, carrier *c)
 {
-    for (const interest *i = b->interests; i != NULL; i = i->next)
-        tell(c, (broker_str){i->stream, i->stream_len}, i->partition, 1);
+    for (size_t slot = 0; slot < INTEREST_SLOTS; slot++)
+        for (const interest *i = b->interests[slot]; i != NULL; i = i->next)
+            tell(c, (broker_str){i->stream, i->stream_len}, i->partition, 1);
 }
 
 broker_rc bus_attach(bus *b, ledger *owner, const broker_carrier *calls, uint64_t *origin)

@@ -37,7 +37,7 @@ static void sub_free(broker_sub *s)
 
 static void sub_free_when_over(broker_sub *s)
 {
-    if (s->dead && !s->busy && s->unsettled == 0 && !atomic_load(&s->resume_posted))
+    if (s->dead && !s->busy && !s->dirty && s->unsettled == 0 && !atomic_load(&s->resume_posted))
         sub_free(s);
 }
 
@@ -58,13 +58,36 @@ static void queue_push(broker_sub *s, const broker_msg *m)
     s->queue[s->len++] = m;
 }
 
+static void dirty_add(bus *b, broker_sub *s)
+{
+    if (s->dirty)
+        return;
+    s->dirty = true;
+    s->next_dirty = NULL;
+    *b->last_dirty = s;
+    b->last_dirty = &s->next_dirty;
+}
+
+static broker_sub *dirty_take(bus *b)
+{
+    broker_sub *s = b->dirty;
+
+    if (s == NULL)
+        return NULL;
+    b->dirty = s->next_dirty;
+    if (b->dirty == NULL)
+        b->last_dirty = &b->dirty;
+    s->dirty = false;
+    return s;
+}
+
 void deliver(bus *b, msg *m)
 {
     topic_entry *const *entries;
     size_t n, stored_by = 0;
 
     if (m->m.body != BROKER_BODY_CONTENT) {
-        msg_finish(b, m, BROKER_NO_STORE, NULL); /* key exchange is for transports */
+        msg_finish(b, m, BROKER_NO_STORE, "key exchange is passed on and not stored");
         return;
     }
     entries = topic_find(b->topic, m->m.stream, m->m.partition, &n);
@@ -72,7 +95,7 @@ void deliver(bus *b, msg *m)
         broker_sub *s = (broker_sub *)entries[i];
 
         queue_push(s, &m->m);
-        s->dirty = true;
+        dirty_add(b, s);
         if ((s->flags & BROKER_SUB_DURABLE) != 0)
             stored_by++;
     }
@@ -114,17 +137,12 @@ static void sub_flush(broker_sub *s)
 
 void deliver_flush(bus *b)
 {
-    broker_sub *s = b->subs;
+    broker_sub *s;
 
-    while (s != NULL) {
-        if (!s->dirty || s->busy) {
-            s = s->next;
-            continue;
-        }
-        s->dirty = false;
-        sub_flush(s);
+    while ((s = dirty_take(b)) != NULL) {
+        if (!s->busy) /* or it goes on by itself */
+            sub_flush(s);
         sub_free_when_over(s);
-        s = b->subs; /* a subscriber may have taken others out */
     }
 }
 
@@ -148,17 +166,15 @@ void bus_resume(broker_sub *s)
 /* The subscription that the build before had to the same, or NULL. */
 static broker_sub *vacant_of(const bus *b, const ledger *owner, const broker_subscription *want)
 {
-    sb id = SB_INIT;
-    broker_sub *s;
+    topic_entry *e = NULL;
 
-    streamr_stream_id_normalise(want->stream.ptr, want->stream.len, &id);
-    for (s = b->subs; s != NULL; s = s->next)
-        if (s->vacant && strcmp(s->owner->name, owner->name) == 0 && s->flags == want->flags &&
-            s->topic.partition == want->partition && s->topic.pattern_len == id.len &&
-            memcmp(s->topic.pattern, id.data, id.len) == 0)
-            break;
-    sb_done(&id);
-    return s;
+    while ((e = topic_same(b->topic, want->stream, want->partition, e)) != NULL) {
+        broker_sub *s = (broker_sub *)e;
+
+        if (s->vacant && strcmp(s->owner->name, owner->name) == 0 && s->flags == want->flags)
+            return s;
+    }
+    return NULL;
 }
 
 broker_rc bus_subscribe(bus *b, ledger *owner, const broker_subscription *want, broker_sub **out)
@@ -185,6 +201,9 @@ broker_rc bus_subscribe(bus *b, ledger *owner, const broker_subscription *want, 
     s->resume.fn = resume_on_loop;
     topic_add(b->topic, &s->topic, want->stream, want->partition);
     s->next = b->subs;
+    s->at = &b->subs;
+    if (s->next != NULL)
+        s->next->at = &s->next;
     b->subs = s;
     carry_interest(b, s, true);
     *out = s;
@@ -219,7 +238,6 @@ static void queue_drop(broker_sub *s)
 void bus_unsubscribe(broker_sub *s)
 {
     bus *b = s->bus;
-    broker_sub **at = &b->subs;
 
     if (s->dead)
         return;
@@ -227,11 +245,9 @@ void bus_unsubscribe(broker_sub *s)
         s->vacant = true;
         return;
     }
-    while (*at != s) {
-        must(*at != NULL);
-        at = &(*at)->next;
-    }
-    *at = s->next;
+    *s->at = s->next;
+    if (s->next != NULL)
+        s->next->at = s->at;
     carry_interest(b, s, false);
     topic_remove(b->topic, &s->topic);
     s->dead = true;

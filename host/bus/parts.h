@@ -26,7 +26,8 @@ struct ticket {
 struct broker_sub {
     topic_entry topic; /* first */
     bus *bus;
-    struct broker_sub *next;
+    struct broker_sub *next, **at;
+    struct broker_sub *next_dirty; /* in the line of those that were given something */
     ledger *owner;
     uint32_t flags;
     broker_on_msgs on_msgs;
@@ -56,6 +57,7 @@ typedef struct carrier {
 #define CARRIER_KEPT_MAX 16384u
 
 /* A stream part somebody here wants, for the transports. */
+#define INTEREST_SLOTS 4096u
 typedef struct interest {
     struct interest *next;
     char *stream;
@@ -90,9 +92,10 @@ struct bus {
     msg **slots;            /* bytes in flight, by hash */
     topic *topic;
     broker_sub *subs;
+    broker_sub *dirty, **last_dirty;
 
     carrier *carriers;
-    interest *interests;
+    interest **interests; /* by hash */
     uint64_t next_origin;
     checks *checks;
 

@@ -27,7 +27,11 @@ typedef struct chain_question {
     uint32_t what;     /* CHAIN_*                                         */
     broker_str stream; /* domain in lower case                           */
     broker_bytes user; /* 20 bytes EVM, 33 P-256, 2592 ML-DSA-87         */
+    uint32_t flags;    /* CHAIN_ANEW; a question may end before it       */
+    uint32_t reserved;
 } chain_question;
+
+#define CHAIN_ANEW (1u << 0) /* the chain is asked, whatever is remembered */
 
 /* Once, never from inside ask(). BROKER_OK: value. BROKER_EIO: it could not be found out; why is a
  * sentence. BROKER_EGONE: ask the next build. May ask again. */
@@ -58,6 +62,13 @@ typedef struct chain_streams {
     broker_rc (*follow)(void *self, const uint8_t node[20], chain_on_storage on_storage, void *arg,
                         chain_follower **out);
     void (*unfollow)(void *self, chain_follower *f);
+    /* A number no other build has: what self was may be the address of another later. */
+    uint64_t (*build)(void *self);
+    /* The block whose events are told next: those of all before it have been told. 0: not known. */
+    uint64_t (*position)(void *self);
+    /* Go on from a position of an earlier life: events from that block on are told (again, and to
+     * all that follow); `events.fromBlock` does not count then. To be called before follow(). */
+    void (*go_back)(void *self, uint64_t block);
 } chain_streams;
 
 #endif

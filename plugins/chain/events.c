@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#define SHORTER 10000u /* blocks; a chain that is shorter by more was begun anew */
+
 struct chain_follower {
     chain_follower *next;
     bool gone, has_node;
@@ -23,7 +25,9 @@ struct events {
     rpc_services s;
     rpc *rpc;
     bool started, asking, telling;
-    bool waits;                /* for somebody who follows: nothing is to be missed */
+    bool waits;     /* for somebody who follows: nothing is to be missed */
+    bool goes_back; /* to the block `back`, before the next question */
+    uint64_t back;
     uint64_t next, safe, span; /* block to be read next, last to be read now, how many at once */
     past_range range;          /* being read */
     past past;
@@ -194,6 +198,26 @@ static void ask_past(events *e)
         ask_range(e);
 }
 
+/* Between two questions. Ranges that end behind that block are read again, so what was said of them
+ * is not taken back. */
+static void go_back_now(events *e)
+{
+    const past_range *last;
+    past_event told;
+
+    if (!e->goes_back || !e->started)
+        return;
+    e->goes_back = false;
+    if (e->back >= e->next && (past_last(&e->past) != NULL || e->back > e->safe + SHORTER))
+        return;
+    while ((last = past_last(&e->past)) != NULL && last->to >= e->back) {
+        while (past_take_event(&e->past, last->from, &told))
+            free(told.stream);
+        past_drop_range(&e->past);
+    }
+    e->next = last != NULL ? last->to + 1 : e->back;
+}
+
 static void on_head(void *arg, rpc_end end, const char *text)
 {
     events *e = arg;
@@ -207,6 +231,7 @@ static void on_head(void *arg, rpc_end end, const char *text)
     if (!e->started) {
         e->next = e->o.has_from_block ? e->o.from_block : e->safe + 1;
         e->started = true;
+        go_back_now(e);
     }
     if (e->next <= e->safe)
         ask_past(e);
@@ -223,6 +248,7 @@ static void on_time(void *arg)
 
     if (e->asking || e->waits)
         return;
+    go_back_now(e);
     e->asking = true;
     sb_puts(&none, "[]");
     ask(e, "eth_blockNumber", &none, &how, on_head);
@@ -253,6 +279,17 @@ void events_unfollow(events *e, chain_follower *f)
     f->gone = true;
     if (!e->telling)
         followers_sweep(e);
+}
+
+uint64_t events_position(const events *e)
+{
+    return e->started ? e->next : 0;
+}
+
+void events_go_back(events *e, uint64_t block)
+{
+    e->back = e->goes_back && e->back < block ? e->back : block;
+    e->goes_back = true;
 }
 
 /* ---- life ---- */

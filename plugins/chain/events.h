@@ -35,6 +35,11 @@ chain_follower *events_follow(events *e, const uint8_t node[20], chain_on_storag
                               void *arg);
 void events_unfollow(events *e, chain_follower *f);
 
+/* The block to be read next, 0: not known yet. */
+uint64_t events_position(const events *e);
+/* As chain_streams.go_back(). */
+void events_go_back(events *e, uint64_t block);
+
 /* Where it stands, for the next build. */
 void events_save(const events *e, sb *out);
 bool events_load(events *e, const void *bytes, size_t len);

@@ -1,6 +1,8 @@
 /* streams -- see streams.h. */
 #include "streams.h"
 
+#include "base/base.h"
+
 #include <string.h>
 
 typedef struct asked {
@@ -15,6 +17,7 @@ struct streams {
     views *views;
     rpc *rpc;
     events *events;
+    uint64_t build;
     bool leaving;
     asked *open;
 };
@@ -49,12 +52,16 @@ static bool question_read(const chain_question *q, view_question *out)
         [CHAIN_STORED_BY] = VIEW_STORED_BY,
     };
 
-    if (q == NULL || q->size < sizeof *q || q->what < CHAIN_PARTITIONS ||
+    if (q == NULL || q->size < offsetof(chain_question, flags) || q->what < CHAIN_PARTITIONS ||
         q->what > CHAIN_STORED_BY || q->stream.len == 0 ||
         (q->what != CHAIN_PARTITIONS && q->user.len == 0) ||
         (q->what == CHAIN_STORED_BY && q->user.len != 20))
         return false;
-    *out = (view_question){.kind = kinds[q->what], .stream = q->stream, .user = q->user};
+    *out = (view_question){.kind = kinds[q->what],
+                           .stream = q->stream,
+                           .user = q->user,
+                           .anew = BROKER_HAS(q, chain_question, flags) &&
+                                   (q->flags & CHAIN_ANEW) != 0};
     return true;
 }
 
@@ -119,7 +126,27 @@ static void unfollow(void *self, chain_follower *f)
     events_unfollow(s->events, f);
 }
 
+static uint64_t position(void *self)
+{
+    streams *s = self;
+
+    return s->events != NULL ? events_position(s->events) : 0;
+}
+
+static void go_back(void *self, uint64_t block)
+{
+    streams *s = self;
+
+    if (s->events != NULL)
+        events_go_back(s->events, block);
+}
+
 /* ---- life ---- */
+
+static uint64_t build(void *self)
+{
+    return ((streams *)self)->build;
+}
 
 streams *streams_new(views *v, rpc *r, events *e)
 {
@@ -128,12 +155,14 @@ streams *streams_new(views *v, rpc *r, events *e)
     s->views = v;
     s->rpc = r;
     s->events = e;
+    random_bytes(&s->build, sizeof s->build);
     return s;
 }
 
 broker_rc streams_offer(streams *s, broker_ctx *ctx, const broker_registry *registry)
 {
-    static const chain_streams table = {sizeof table, 0, ask, cancel, follow, unfollow};
+    static const chain_streams table = {sizeof table, 0,     ask,      cancel, follow,
+                                        unfollow,     build, position, go_back};
 
     s->leaving = false;
     return registry->offer(ctx, CHAIN_STREAMS_ID, &table, s);

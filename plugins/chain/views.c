@@ -240,7 +240,7 @@ broker_rc views_ask(views *v, const view_question *q, view_wait *w, int64_t *val
     if (f != NULL) {
         int64_t said = value_of(v, q->kind, f);
 
-        if (is_fresh(v, q, f, said)) {
+        if (!q->anew && is_fresh(v, q, f, said)) {
             v->s.metrics->add(v->known, 1);
             *value = said;
             return BROKER_OK;

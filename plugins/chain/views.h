@@ -36,6 +36,7 @@ typedef struct view_question {
     const uint8_t *signer; /* 20 bytes */
     const uint8_t *digest; /* 32 bytes */
     broker_bytes signature;
+    bool anew; /* whatever is known */
 } view_question;
 
 /* Who waits for an answer; lies in the asker's memory. */

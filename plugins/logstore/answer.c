@@ -6,6 +6,7 @@
 #include "logstore.h"
 #include "query.h"
 #include "streamr/streamr.h"
+#include "v8.h"
 
 typedef enum framing {
     FRAMED_RAW,    /* u32 length, protobuf */
@@ -13,7 +14,11 @@ typedef enum framing {
     FRAMED_STREAM, /* [...] */
     FRAMED_LINES,  /* one object a line */
     FRAMED_BARE,   /* objects with nothing between, as the reference's event stream */
+    FRAMED_V8,     /* an array a line, for streamr-client 8 */
 } framing;
+
+/* Whose API a request is of. */
+typedef enum root { ROOT_STORES, ROOT_STREAMS, ROOT_V8 } root;
 
 typedef struct answer {
     logstore *l;
@@ -24,6 +29,8 @@ typedef struct answer {
     framing framing;
     bool limited, paged, began, has_next, ending; /* paged: by limit=, not by count */
     uint64_t limit, told;
+    sb line;         /* FRAMED_V8 */
+    uint64_t unfit;  /* messages that streamr-client 8 cannot be told */
     /* a message read and not yet written: the writer was full */
     bool pending;
     broker_bytes raw;
@@ -98,12 +105,36 @@ static broker_rc object_write(answer *a, broker_writer *out)
     return BROKER_OK;
 }
 
+/* BROKER_END: it cannot be told to streamr-client 8, and is left out. */
+static broker_rc v8_write(answer *a, broker_writer *out)
+{
+    broker_msg m;
+    v8_fit fit;
+
+    if (streamr_decode(a->raw.ptr, a->raw.len, &m) != NULL)
+        return BROKER_EIO; /* it could be read when it was stored */
+    sb_clear(&a->line);
+    fit = v8_line(&m, &a->line);
+    if (fit == V8_FITS)
+        return out->write(out, a->line.data, a->line.len);
+    a->l->metrics->add(a->l->v8_unfit[fit], 1);
+    a->unfit++;
+    return BROKER_END;
+}
+
+static broker_rc message_write(answer *a, broker_writer *out)
+{
+    if (a->framing == FRAMED_RAW)
+        return raw_write(a, out);
+    return a->framing == FRAMED_V8 ? v8_write(a, out) : object_write(a, out);
+}
+
 static broker_rc head_write(answer *a, broker_writer *out)
 {
     static const char *const heads[] = {
         [FRAMED_RAW] = "",     [FRAMED_STORE] = "{\"messages\":[",
         [FRAMED_STREAM] = "[", [FRAMED_LINES] = "",
-        [FRAMED_BARE] = "",
+        [FRAMED_BARE] = "",    [FRAMED_V8] = "",
     };
 
     a->began = true;
@@ -114,7 +145,7 @@ static broker_rc tail_write(answer *a, broker_writer *out)
 {
     char text[256], next[96] = "";
 
-    if (a->framing == FRAMED_RAW || a->framing == FRAMED_LINES)
+    if (a->framing == FRAMED_RAW || a->framing == FRAMED_LINES || a->framing == FRAMED_V8)
         return BROKER_OK;
     if (a->framing == FRAMED_STREAM)
         return out->write(out, "]", 1);
@@ -159,10 +190,12 @@ static broker_rc answer_pull(void *self, broker_writer *out)
     if (!a->began)
         head_write(a, out);
     while (rc == BROKER_OK && (found = message_next(a)) == 1) {
-        rc = a->framing == FRAMED_RAW ? raw_write(a, out) : object_write(a, out);
-        if (rc == BROKER_OK) {
-            a->pending = false;
+        rc = message_write(a, out);
+        if (rc == BROKER_OK)
             a->told++;
+        if (rc == BROKER_OK || rc == BROKER_END) {
+            a->pending = false;
+            rc = BROKER_OK;
         }
     }
     a->l->metrics->add(a->l->query_messages, (int64_t)(a->told - before));
@@ -212,7 +245,13 @@ static void answer_close(void *self)
 {
     answer *a = self;
 
+    if (a->unfit != 0)
+        broker_logf(a->l->ctx, BROKER_LOG_DEBUG,
+                    "%llu messages of '%s' were left out of an answer: streamr-client 8 could not "
+                    "read or verify them",
+                    (unsigned long long)a->unfit, a->stream.data);
     cursor_close(a->cursor);
+    sb_done(&a->line);
     sb_done(&a->place);
     sb_done(&a->stream);
     sb_done(&a->chain);
@@ -233,8 +272,10 @@ static broker_str param_of(void *arg, const char *name)
     return r->http->query(r->req, name);
 }
 
-static framing framing_of(const logstore *l, broker_req *req, const query *q)
+static framing framing_of(const logstore *l, broker_req *req, const query *q, root of)
 {
+    if (of == ROOT_V8)
+        return FRAMED_V8; /* whatever format= says: it has this one */
     if (q->form == FORM_RAW)
         return FRAMED_RAW;
     if (q->streams)
@@ -253,6 +294,7 @@ static const char *type_of(const logstore *l, broker_req *req, framing f)
     case FRAMED_BARE:
         return "text/event-stream";
     case FRAMED_LINES:
+    case FRAMED_V8:
         return "application/x-ndjson";
     default:
         return "application/json";
@@ -270,7 +312,7 @@ static void limit_to_count(answer *a)
 }
 
 /* The answer to a request; NULL: it has been answered with an error. */
-static answer *answer_new(logstore *l, broker_req *req, bool streams)
+static answer *answer_new(logstore *l, broker_req *req, root of)
 {
     request r = {l->http, req};
     sb stream = SB_INIT, why = SB_INIT;
@@ -281,7 +323,7 @@ static answer *answer_new(logstore *l, broker_req *req, bool streams)
 
     if (!path_part(l, req, &stream, &partition))
         goto done;
-    status = query_parse(streams, l->http->param(req, "kind"), param_of, &r, &q, &why);
+    status = query_parse(of != ROOT_STORES, l->http->param(req, "kind"), param_of, &r, &q, &why);
     if (status != 0) {
         reply_error(l, req, status, why.data);
         goto done;
@@ -293,7 +335,7 @@ static answer *answer_new(logstore *l, broker_req *req, bool streams)
     TAKE(a->stream.data, stream.data);
     a->stream.len = stream.len;
     sb_append(&a->chain, q.range.chain.ptr, q.range.chain.len);
-    a->framing = framing_of(l, req, &q);
+    a->framing = framing_of(l, req, &q, of);
     a->limited = a->paged = q.limited;
     a->limit = q.limit;
     if (q.kind == QUERY_FIRST)
@@ -313,10 +355,10 @@ static broker_body body_of(answer *a)
                          .save = answer_save};
 }
 
-static void on_query(logstore *l, broker_req *req, bool streams)
+static void on_query(logstore *l, broker_req *req, root of)
 {
     broker_response response = {.size = sizeof response, .status = 200};
-    answer *a = answer_new(l, req, streams);
+    answer *a = answer_new(l, req, of);
     broker_body body;
 
     if (a == NULL)
@@ -328,7 +370,7 @@ static void on_query(logstore *l, broker_req *req, bool streams)
 }
 
 /* An answer that another build began. */
-static broker_rc resume(logstore *l, broker_req *req, broker_bytes saved, bool streams,
+static broker_rc resume(logstore *l, broker_req *req, broker_bytes saved, root of,
                         broker_body *out)
 {
     answer_progress p;
@@ -336,7 +378,7 @@ static broker_rc resume(logstore *l, broker_req *req, broker_bytes saved, bool s
 
     if (!answer_progress_read(saved.ptr, saved.len, &p))
         return BROKER_ESTATE;
-    a = answer_new(l, req, streams);
+    a = answer_new(l, req, of);
     if (a == NULL) { /* this build understands the request in another way */
         answer_progress_done(&p);
         return BROKER_ESTATE;
@@ -362,39 +404,56 @@ static broker_rc resume(logstore *l, broker_req *req, broker_bytes saved, bool s
 
 static broker_rc resume_store(void *self, broker_req *req, broker_bytes saved, broker_body *out)
 {
-    return resume(self, req, saved, false, out);
+    return resume(self, req, saved, ROOT_STORES, out);
 }
 
 static broker_rc resume_stream(void *self, broker_req *req, broker_bytes saved, broker_body *out)
 {
-    return resume(self, req, saved, true, out);
+    return resume(self, req, saved, ROOT_STREAMS, out);
+}
+
+static broker_rc resume_v8(void *self, broker_req *req, broker_bytes saved, broker_body *out)
+{
+    return resume(self, req, saved, ROOT_V8, out);
 }
 
 static void on_stores(void *self, broker_req *req)
 {
-    on_query(self, req, false);
+    on_query(self, req, ROOT_STORES);
 }
 
 static void on_streams(void *self, broker_req *req)
 {
-    on_query(self, req, true);
+    on_query(self, req, ROOT_STREAMS);
+}
+
+static void on_v8(void *self, broker_req *req)
+{
+    on_query(self, req, ROOT_V8);
 }
 
 broker_rc query_routes(logstore *l)
 {
-    broker_route stores = {.size = sizeof stores,
-                           .method = "GET",
-                           .self = l,
-                           .on_req = on_stores,
-                           .resume_body = resume_store,
-                           .path = "/stores/{id+}/data/partitions/{partition}/{kind}"};
-    broker_route streams = {.size = sizeof streams,
-                            .method = "GET",
-                            .self = l,
-                            .on_req = on_streams,
-                            .resume_body = resume_stream,
-                            .path = "/streams/{id+}/data/partitions/{partition}/{kind}"};
-    broker_rc rc = l->http->route(l->ctx, &stores);
+    static const struct {
+        const char *path;
+        void (*on_req)(void *self, broker_req *req);
+        broker_rc (*resume)(void *self, broker_req *req, broker_bytes saved, broker_body *out);
+    } routes[] = {
+        {"/stores/{id+}/data/partitions/{partition}/{kind}", on_stores, resume_store},
+        {"/streams/{id+}/data/partitions/{partition}/{kind}", on_streams, resume_stream},
+        {"/v8/streams/{id+}/data/partitions/{partition}/{kind}", on_v8, resume_v8},
+    };
+    broker_rc rc = BROKER_OK;
 
-    return rc == BROKER_OK ? l->http->route(l->ctx, &streams) : rc;
+    for (size_t i = 0; rc == BROKER_OK && i < COUNT_OF(routes); i++) {
+        broker_route r = {.size = sizeof r,
+                          .method = "GET",
+                          .self = l,
+                          .path = routes[i].path,
+                          .on_req = routes[i].on_req,
+                          .resume_body = routes[i].resume};
+
+        rc = l->http->route(l->ctx, &r);
+    }
+    return rc;
 }

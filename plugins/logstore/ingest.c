@@ -17,25 +17,26 @@ typedef struct gathered {
     size_t n, bytes;
 } gathered;
 
-typedef struct subscription {
+struct subscription {
+    subscription *next, **at;
+    subscription *next_held, **at_held; /* at_held NULL: it took all it was offered */
     ingest *in;
     broker_sub *sub;
-    bool held; /* took less than it was offered */
-} subscription;
+};
 
 struct ingest {
     logstore *l;
     subscription *subs;
-    size_t n_subs;
-    gathered *open;    /* being filled */
-    gathered *writing; /* on the worker, or NULL */
+    subscription *held; /* took less than they were offered */
+    gathered *open;     /* being filled */
+    gathered *writing;  /* on the worker, or NULL */
     gathered *spare;
     broker_metric *outcomes[BROKER_FULL + 1], *commit_seconds, *commit_messages, *unsynced,
         *disk_free, *slabs, *forgotten_by_age, *forgotten_by_size;
     broker_metric **retained; /* of l->retention[i] with a size; NULL: it has none */
     store_stats told;         /* the writer's */
     broker_timer *timer;
-    bool well, tending, compacting;
+    bool tending, compacting;
     uint64_t equivocation_ns; /* when the last one was logged; the writer's */
 };
 
@@ -103,18 +104,6 @@ static void commit_run(void *arg)
     }
 }
 
-static void state_tell(ingest *in)
-{
-    sb why = SB_INIT;
-    bool well = store_is_well(in->l->store, &why);
-
-    if (well != in->well && in->l->node != NULL)
-        in->l->node->state(in->l->ctx, well ? BROKER_STATE_READY : BROKER_STATE_DEGRADED,
-                           well ? "writes succeed" : why.data);
-    in->well = well;
-    sb_done(&why);
-}
-
 /* [worker], the writer's lane */
 static void tend_run(void *arg)
 {
@@ -130,7 +119,7 @@ static void tend_done(void *arg)
     ingest *in = arg;
 
     in->tending = false;
-    state_tell(in);
+    logstore_state(in->l);
 }
 
 /* [worker] Not in the writer's lane: messages do not wait for it. */
@@ -168,7 +157,7 @@ static void commit_done(void *arg)
     g->n = g->bytes = 0;
     in->writing = NULL;
     in->spare = g;
-    state_tell(in);
+    logstore_state(in->l);
     commit_start(in);
 }
 
@@ -182,6 +171,29 @@ static void commit_refuse(gathered *g)
     commit_done(g);
 }
 
+static void held_drop(subscription *s)
+{
+    if (s->at_held == NULL)
+        return;
+    *s->at_held = s->next_held;
+    if (s->next_held != NULL)
+        s->next_held->at_held = s->at_held;
+    s->at_held = NULL;
+}
+
+static void held_add(subscription *s)
+{
+    ingest *in = s->in;
+
+    if (s->at_held != NULL)
+        return;
+    s->next_held = in->held;
+    s->at_held = &in->held;
+    if (s->next_held != NULL)
+        s->next_held->at_held = &s->next_held;
+    in->held = s;
+}
+
 static void commit_start(ingest *in)
 {
     gathered *g = in->open;
@@ -193,11 +205,12 @@ static void commit_start(ingest *in)
     in->writing = g;
     if (in->l->work->submit(in->l->ctx, 1, commit_run, commit_done, g) != BROKER_OK)
         commit_refuse(g);
-    for (size_t i = 0; i < in->n_subs; i++)
-        if (in->subs[i].held) {
-            in->subs[i].held = false;
-            in->l->bus->resume(in->subs[i].sub);
-        }
+    while (in->held != NULL) {
+        subscription *s = in->held;
+
+        held_drop(s);
+        in->l->bus->resume(s->sub);
+    }
 }
 
 static size_t on_msgs(void *self, const broker_msg *const *msgs, size_t n)
@@ -213,7 +226,10 @@ static size_t on_msgs(void *self, const broker_msg *const *msgs, size_t n)
         g->msgs[g->n++] = msgs[taken++];
     }
     in->l->metrics->add(in->unsynced, (int64_t)taken);
-    s->held = taken < n;
+    if (taken < n)
+        held_add(s);
+    else
+        held_drop(s);
     commit_start(in);
     return taken;
 }
@@ -296,38 +312,61 @@ static bool metrics_make(ingest *in)
            retained_make(in);
 }
 
-/* Subscribe to what is tracked: a wildcard or all partitions at once, else one by one. */
-static broker_rc subscribe(ingest *in)
+/* NULL: the bus refuses it. */
+static subscription *subscription_new(ingest *in, broker_str stream, uint32_t partition)
 {
-    logstore *l = in->l;
-    size_t most = 0;
+    subscription *s = must_alloc(sizeof *s);
+    broker_subscription want = {
+        .size = sizeof want,
+        .flags = BROKER_SUB_DURABLE,
+        .stream = stream,
+        .partition = partition,
+        .on_msgs = on_msgs,
+        .self = s,
+    };
 
-    for (size_t i = 0; i < l->n_tracked; i++)
-        most += l->tracked[i].partitions != 0 ? l->tracked[i].partitions : 1;
-    in->subs = must_alloc((most + 1) * sizeof *in->subs);
-    for (size_t i = 0; i < l->n_tracked; i++) {
-        const tracked *t = &l->tracked[i];
-
-        for (uint32_t p = 0; p < (t->partitions != 0 ? t->partitions : 1); p++) {
-            subscription *s = &in->subs[in->n_subs];
-            broker_subscription want = {
-                .size = sizeof want,
-                .flags = BROKER_SUB_DURABLE,
-                .stream = {t->pattern, t->len},
-                .partition = t->partitions != 0 ? p : BROKER_ALL_PARTITIONS,
-                .on_msgs = on_msgs,
-                .self = s,
-            };
-            broker_rc rc;
-
-            s->in = in;
-            rc = l->bus->subscribe(l->ctx, &want, &s->sub);
-            if (rc != BROKER_OK)
-                return rc;
-            in->n_subs++;
-        }
+    s->in = in;
+    if (in->l->bus->subscribe(in->l->ctx, &want, &s->sub) != BROKER_OK) {
+        free(s);
+        return NULL;
     }
-    return BROKER_OK;
+    s->next = in->subs;
+    s->at = &in->subs;
+    if (s->next != NULL)
+        s->next->at = &s->next;
+    in->subs = s;
+    return s;
+}
+
+subscription *ingest_take(ingest *in, broker_str stream, uint32_t partition)
+{
+    return subscription_new(in, stream, partition);
+}
+
+/* What was taken is settled when it is written: the bus keeps its side until then. */
+void ingest_leave(subscription *s)
+{
+    s->in->l->bus->unsubscribe(s->sub);
+    held_drop(s);
+    *s->at = s->next;
+    if (s->next != NULL)
+        s->next->at = s->at;
+    free(s);
+}
+
+/* Subscribe to what is tracked: a wildcard or all partitions at once, else one by one. */
+static bool subscribe(ingest *in)
+{
+    for (size_t i = 0; i < in->l->n_tracked; i++) {
+        const tracked *t = &in->l->tracked[i];
+        broker_str stream = {t->pattern, t->len};
+
+        for (uint32_t p = 0; p < (t->partitions != 0 ? t->partitions : 1); p++)
+            if (subscription_new(in, stream, t->partitions != 0 ? p : BROKER_ALL_PARTITIONS) ==
+                NULL)
+                return false;
+    }
+    return true;
 }
 
 ingest *ingest_new(logstore *l)
@@ -335,11 +374,10 @@ ingest *ingest_new(logstore *l)
     ingest *in = must_alloc(sizeof *in);
 
     in->l = l;
-    in->well = true;
     in->open = must_alloc(sizeof *in->open);
     in->spare = must_alloc(sizeof *in->spare);
     in->open->in = in->spare->in = in;
-    if (metrics_make(in) && subscribe(in) == BROKER_OK &&
+    if (metrics_make(in) && subscribe(in) &&
         l->work->timer(l->ctx, 0, TEND_MS, on_tend, in, &in->timer) == BROKER_OK)
         return in;
     ingest_free(in);
@@ -357,9 +395,8 @@ void ingest_free(ingest *in)
         return;
     if (in->timer != NULL)
         in->l->work->timer_stop(in->timer);
-    for (size_t i = 0; i < in->n_subs; i++)
-        in->l->bus->unsubscribe(in->subs[i].sub);
-    free(in->subs);
+    while (in->subs != NULL)
+        ingest_leave(in->subs);
     free(in->retained);
     free(in->open);
     free(in->spare);

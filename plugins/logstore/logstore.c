@@ -1,6 +1,8 @@
 /* logstore.c -- the plugin's table and wiring; nothing else. */
 #include "logstore.h"
 
+#include "assignments.h"
+#include "pack/pack.h"
 #include "streamr/streamr.h"
 
 #include <jansson.h>
@@ -15,6 +17,31 @@ bool logstore_tracks(const logstore *l, broker_str stream, uint32_t partition)
             (l->tracked[i].partitions == 0 || partition < l->tracked[i].partitions))
             return true;
     return false;
+}
+
+bool logstore_takes(const logstore *l, broker_str stream, uint32_t partition)
+{
+    return logstore_tracks(l, stream, partition) ||
+           (l->assignments != NULL && assignments_have(l->assignments, stream, partition));
+}
+
+void logstore_state(logstore *l)
+{
+    sb why = SB_INIT;
+    const char *trouble = NULL;
+
+    if (!store_is_well(l->store, &why))
+        trouble = why.data;
+    else if (l->assignments != NULL)
+        trouble = assignments_trouble(l->assignments);
+    if (l->node != NULL && (trouble != NULL) + (l->trouble != NULL) != 0 &&
+        (trouble == NULL || l->trouble == NULL || strcmp(trouble, l->trouble) != 0)) {
+        l->node->state(l->ctx, trouble == NULL ? BROKER_STATE_READY : BROKER_STATE_DEGRADED,
+                       trouble == NULL ? "all is well again" : trouble);
+        free(l->trouble);
+        l->trouble = trouble != NULL ? must_strdup(trouble) : NULL;
+    }
+    sb_done(&why);
 }
 
 static void tracked_read(logstore *l)
@@ -91,14 +118,42 @@ static void destroy(void *self)
         free(l->retention[i].pattern);
     free(l->tracked);
     free(l->retention);
+    free(l->trouble);
     ingest_free(l->ingest);
     store_close(l->store);
     free(l);
 }
 
+/* A storage node of Streamr, when its cluster is named. */
+static broker_rc cluster_settings(logstore *l)
+{
+    broker_str text = l->config->json(l->ctx, "cluster");
+    uint8_t own[20];
+    sb why = SB_INIT;
+    broker_rc rc = BROKER_OK;
+
+    l->in_cluster = text.len != 0;
+    if (!l->in_cluster)
+        return BROKER_OK;
+    if (l->registry == NULL)
+        return l->ctx->host->fail(
+            l->ctx, BROKER_ENOSYS,
+            "'cluster' needs the plugin 'chain', and a plugin in a process of "
+            "its own reaches no other: take 'isolate' out of this section");
+    if (l->sign == NULL || l->sign->address(l->ctx, own) != BROKER_OK)
+        return l->ctx->host->fail(l->ctx, BROKER_ECONFIG,
+                                  "'cluster' needs a key that says which streams this node stores: "
+                                  "give client.auth.privateKeyFile");
+    if (!cluster_read(text.ptr, text.len, own, &l->cluster, &why))
+        rc = l->ctx->host->fail(l->ctx, BROKER_ECONFIG, why.data);
+    sb_done(&why);
+    return rc;
+}
+
 static broker_rc create(broker_ctx *ctx, void **self)
 {
     logstore *l = must_alloc(sizeof *l);
+    broker_rc rc;
 
     l->ctx = ctx;
     l->config = BROKER_SERVICE(ctx, broker_config);
@@ -107,11 +162,18 @@ static broker_rc create(broker_ctx *ctx, void **self)
     l->work = BROKER_SERVICE(ctx, broker_work);
     l->metrics = BROKER_SERVICE(ctx, broker_metrics);
     l->node = BROKER_SERVICE(ctx, broker_node);
+    l->registry = BROKER_SERVICE(ctx, broker_registry);
+    l->sign = BROKER_SERVICE(ctx, broker_sign);
     if (l->config == NULL || l->bus == NULL || l->http == NULL || l->work == NULL ||
         l->metrics == NULL) {
         free(l);
         broker_failf(ctx, BROKER_ENOSYS,
                      "this host lacks one of broker.config, .bus, .http, .work, .metrics");
+    }
+    rc = cluster_settings(l);
+    if (rc != BROKER_OK) {
+        free(l);
+        return rc;
     }
     tracked_read(l);
     retention_read(l);
@@ -157,6 +219,16 @@ static bool metrics_make(logstore *l)
 {
     const broker_metrics *m = l->metrics;
 
+    for (size_t i = V8_FITS + 1; i < V8_FITS_COUNT; i++) {
+        char label[64];
+
+        snprintf(label, sizeof label, "reason=\"%s\"", v8_fit_names[i]);
+        if (m->counter(l->ctx, "v8_omitted_messages_total", label,
+                       "Messages left out of answers: streamr-client 8 could not read or verify "
+                       "them.",
+                       &l->v8_unfit[i]) != BROKER_OK)
+            return false;
+    }
     return m->counter(l->ctx, "queries_total", NULL, "Queries answered.", &l->queries) ==
                BROKER_OK &&
            m->counter(l->ctx, "query_messages_total", NULL, "Messages in answers.",
@@ -165,8 +237,28 @@ static bool metrics_make(logstore *l)
                       &l->damaged) == BROKER_OK;
 }
 
+/* What the build before handed over of the assigned streams: in a map, under "assigned". */
+static broker_rc assignments_begin(logstore *l, broker_bytes state)
+{
+    unpacked *u = NULL;
+    size_t len = 0;
+    const char *bytes = NULL;
+
+    if (!l->in_cluster)
+        return BROKER_OK;
+    if (state.len != 0 && unpack(state.ptr, state.len, &u) == 1)
+        bytes = unpack_bytes(unpacked_root(u), "assigned", &len);
+    l->assignments = assignments_new(l, (broker_bytes){(const uint8_t *)bytes, len});
+    if (u != NULL)
+        unpacked_free(u);
+    if (l->assignments == NULL)
+        broker_failf(l->ctx, BROKER_EINVAL,
+                     "the host refused what following the assigned streams needs");
+    return BROKER_OK;
+}
+
 /* Everything start() opens and registers. */
-static broker_rc begin(logstore *l)
+static broker_rc begin(logstore *l, broker_bytes state)
 {
     broker_rc rc = open_store(l);
 
@@ -178,7 +270,9 @@ static broker_rc begin(logstore *l)
     if (l->ingest == NULL)
         broker_failf(l->ctx, BROKER_ENOMEM,
                      "cannot subscribe to the tracked streams, or count them");
-    rc = query_routes(l);
+    rc = assignments_begin(l, state);
+    if (rc == BROKER_OK)
+        rc = query_routes(l);
     if (rc == BROKER_OK)
         rc = upload_routes(l);
     if (rc == BROKER_OK)
@@ -191,12 +285,13 @@ static broker_rc start(void *self, broker_bytes state)
     logstore *l = self;
     broker_rc rc;
 
-    (void)state; /* everything is on disk */
     l->flushing = l->flushed = false;
-    rc = begin(l);
+    rc = begin(l, state);
     if (rc == BROKER_OK)
         return rc;
     /* Taken back here: by destroy() the host has ended what was registered. */
+    assignments_free(l->assignments);
+    l->assignments = NULL;
     ingest_free(l->ingest);
     l->ingest = NULL;
     store_close(l->store);
@@ -233,17 +328,41 @@ static broker_rc prepare(void *self)
     return BROKER_OK;
 }
 
+/* All messages are on disk; version 1 of the hand-over is "1", or this map. */
+static broker_rc state_write(logstore *l, broker_writer *out)
+{
+    sb assigned = SB_INIT, state = SB_INIT;
+    broker_rc rc;
+
+    if (l->assignments == NULL)
+        return out->write(out, "1", 1);
+    assignments_save(l->assignments, &assigned);
+    pack_map(&state, 1);
+    pack_bytes(&state, "assigned", assigned.data, assigned.len);
+    rc = out->write(out, state.data, state.len);
+    sb_done(&assigned);
+    sb_done(&state);
+    return rc;
+}
+
 static broker_rc quiesce(void *self, broker_writer *state)
 {
     logstore *l = self;
+    broker_rc rc;
 
-    if (!ingest_is_idle(l->ingest) || l->uploads != 0 || store_cursors(l->store) != 0)
+    if (!ingest_is_idle(l->ingest) || l->uploads != 0 || store_cursors(l->store) != 0 ||
+        (l->assignments != NULL && !assignments_are_idle(l->assignments)))
         return BROKER_AGAIN;
+    rc = state_write(l, state);
+    if (rc != BROKER_OK)
+        return rc;
+    assignments_free(l->assignments);
+    l->assignments = NULL;
     ingest_free(l->ingest);
     l->ingest = NULL;
     store_close(l->store);
     l->store = NULL;
-    return state->write(state, "1", 1); /* version of this hand-over: all is on disk */
+    return BROKER_OK;
 }
 
 BROKER_PLUGIN("logstore", LOGSTORE_VERSION, BROKER_PLUGIN_HOTSWAP, logstore_schema, create, start,

@@ -77,7 +77,7 @@ static void on_ready(void *self, broker_req *req)
                   timeout.ptr);
         reply_error(l, req, 400, body.data);
     } else if (path_part(l, req, &stream, &partition)) {
-        bool ready = logstore_tracks(l, (broker_str){stream.data, stream.len}, partition) &&
+        bool ready = logstore_takes(l, (broker_str){stream.data, stream.len}, partition) &&
                      store_is_well(l->store, NULL);
 
         sb_printf(&body, "{\"ready\":%s}", ready ? "true" : "false");
@@ -123,7 +123,7 @@ static void on_storage(void *self, broker_req *req)
         r.type = "text/plain; charset=utf-8";
     } else {
         streamr_stream_id_normalise(id.ptr, id.len, &stream);
-        if (logstore_tracks(l, (broker_str){stream.data, stream.len}, partition)) {
+        if (logstore_takes(l, (broker_str){stream.data, stream.len}, partition)) {
             sb_puts(&body, "{}");
             r.status = 200;
             r.type = "application/json; charset=utf-8";

@@ -178,8 +178,9 @@ static void on_done(void *arg, const broker_outcome *outcomes, size_t n)
             break;
         case BROKER_NO_STORE:
             rejection_note(u, &p, a->index + i,
-                           "this node does not track the stream part, see "
-                           "mode.trackedStreams");
+                           outcomes[i].reason != NULL ? outcomes[i].reason
+                                                      : "this node does not track the stream part, "
+                                                        "see mode.trackedStreams");
             break;
         default:
             rejection_note(u, &p, a->index + i,

@@ -1,12 +1,12 @@
 // A chain with Streamr's contracts, for tests: `devchain.mjs anvil` (a real EVM, the real contracts of
-// @streamr/network-contracts 8.2.0) or `devchain.mjs stub` (stub-chain.mjs). Says {"url", "registry", "storage"} on
+// @streamr/network-contracts 8.2.0) or `devchain.mjs stub` (stub-chain.mjs). Says {"url", "registry", "storage", "nodes"} on
 // one line, then answers commands, JSON on a line each; ends with its standard input.
 import { createRequire } from 'module'
 import { spawn } from 'child_process'
 import readline from 'readline'
 import fs from 'fs'
 import path from 'path'
-import { signer, contentMessage, tn } from './lib.mjs'
+import { signer, contentMessage, tn, unhex } from './lib.mjs'
 import { startStubChain, ADDR, PUBSUB } from './stub-chain.mjs'
 const require = createRequire(import.meta.url)
 const { JsonRpcProvider, Contract, ContractFactory, NonceManager, Wallet, MaxUint256 } = require('ethers')
@@ -24,6 +24,20 @@ const message = async ({ key, stream, partition = 0, timestamp, content = { n: 1
         { streamId: stream, partition, timestamp, chain: 'chainchainchainchain', content })
     if (contract) m.signatureType = tn.SignatureType.ERC_1271
     return Buffer.from(tn.StreamMessage.toBinary(m)).toString('hex')
+}
+
+// A group key request or response.
+const exchange = async ({ key, stream, partition = 0, timestamp, exchange: kind }) => {
+    const s = signer(key), id = 'request-id', me = unhex(s.address), data = Buffer.alloc(256, 7)
+    const head = Buffer.from(`${stream}${partition}${timestamp}0${s.address}chainchainchainchain${id}`)
+    const body = kind === 'request'
+        ? { oneofKind: 'groupKeyRequest', groupKeyRequest: { requestId: id, recipientId: me, publicKey: data, groupKeyIds: ['k'], encryptionType: 0 } }
+        : { oneofKind: 'groupKeyResponse', groupKeyResponse: { requestId: id, recipientId: me, groupKeys: [{ id: 'k', data }], encryptionType: 0 } }
+    const tail = kind === 'request' ? [data, Buffer.from('k')] : [Buffer.from('k'), data]
+    return Buffer.from(tn.StreamMessage.toBinary({
+        messageId: { streamId: stream, streamPartition: partition, timestamp, sequenceNumber: 0, publisherId: me, messageChainId: 'chainchainchainchain' },
+        signature: await s.sign(Buffer.concat([head, me, ...tail])), signatureType: tn.SignatureType.ECDSA_SECP256K1_EVM, body
+    })).toString('hex')
 }
 
 // isValidSignature(bytes32, bytes) in raw EVM: ecrecover, the magic value when it is the owner, else zero.
@@ -60,22 +74,27 @@ const anvil = async () => {
     const nodes = await deploy(C.nodeRegistryABI, C.nodeRegistryBytecode, await owner.getAddress(), false, [], [])
     const registry = await deploy(C.streamRegistryABI, C.streamRegistryBytecode, ZERO, ZERO)
     const storage = await deploy(C.streamStorageRegistryABI, C.streamStorageRegistryBytecode, await registry.getAddress(), await nodes.getAddress(), ZERO)
+    const funded = async (key) => {
+        const w = new Wallet(key, provider)
+        await (await owner.sendTransaction({ to: w.address, value: 10n ** 18n })).wait()
+        return w
+    }
     const done = async (tx) => { const r = await (await tx).wait(); return { block: r.blockNumber } }
     return {
-        url, registry: await registry.getAddress(), storage: await storage.getAddress(),
+        url, registry: await registry.getAddress(), storage: await storage.getAddress(), nodes: await nodes.getAddress(),
         stop: () => { stopping = true; child.kill('SIGKILL') },
         commands: {
-            create: ({ path: p, partitions = 1 }) => done(registry.createStream(p, METADATA(partitions))),
+            create: async ({ path: p, partitions = 1, key }) => // key: another owner than ours
+                done((key ? registry.connect(await funded(key)) : registry).createStream(p, METADATA(partitions))),
             metadata: ({ stream, partitions }) => done(registry.updateStreamMetadata(stream, METADATA(partitions))),
-            grant: ({ stream, user, right = PUBLISH }) => done(registry.grantPermissionForUserId(stream, user, right)),
+            grant: ({ stream, user, right = PUBLISH, key }) => done((key ? registry.connect(new Wallet(key, provider)) : registry).grantPermissionForUserId(stream, user, right)),
             revoke: ({ stream, user, right = PUBLISH }) => done(registry.revokePermissionForUserId(stream, user, right)),
             until: ({ stream, user, publish, subscribe }) => done(registry.setPermissionsForUserIds(stream, [user], [[false, false, publish, subscribe, false]])),
             public: ({ stream, on = true }) => done(on ? registry.grantPublicPermission(stream, PUBLISH) : registry.revokePublicPermission(stream, PUBLISH)),
-            node: ({ key }) => { // a storage node registers itself; it needs money for that
-                const w = new Wallet(key, provider)
-                return owner.sendTransaction({ to: w.address, value: 10n ** 18n }).then((t) => t.wait())
-                    .then(() => done(new Contract(nodes.target, C.nodeRegistryABI, w).createOrUpdateNodeSelf('{"urls":[]}')))
-            },
+            node: async ({ key, metadata = { urls: [] } }) => // a storage node registers itself; it needs money for that
+                ({ ...await done(new Contract(nodes.target, C.nodeRegistryABI, await funded(key)).createOrUpdateNodeSelf(JSON.stringify(metadata))),
+                    address: new Wallet(key).address.toLowerCase() }),
+            remove: ({ stream }) => done(registry.deleteStream(stream)),
             assign: ({ stream, node, on = true }) => done(on ? storage.addStorageNode(stream, node) : storage.removeStorageNode(stream, node)),
             wallet: async ({ owner: address }) => {
                 const receipt = await (await owner.sendTransaction({ data: walletCode(address) })).wait()
@@ -101,7 +120,7 @@ const stub = async () => {
         return {}
     }
     return {
-        url: chain.base, registry: ADDR.streamRegistry, storage: ADDR.streamStorageRegistry, stop: () => chain.stop(),
+        url: chain.base, registry: ADDR.streamRegistry, storage: ADDR.streamStorageRegistry, nodes: ADDR.nodeRegistry, stop: () => chain.stop(),
         commands: {
             create: ({ path: p, partitions = 1 }) => {
                 s.streams[owner + p] = { metadata: { partitions }, permissions: { [owner]: { ...PUBSUB } }, storageNodes: [] }
@@ -119,8 +138,8 @@ const stub = async () => {
 }
 
 const chain = await (process.argv[2] === 'stub' ? stub() : anvil())
-chain.commands.message = async (q) => ({ message: await message(q) })
-say({ url: chain.url, registry: chain.registry, storage: chain.storage, owner: new Wallet(OWNER_KEY).address.toLowerCase(), ownerKey: OWNER_KEY })
+chain.commands.message = async (q) => ({ message: await (q.exchange ? exchange : message)(q) })
+say({ url: chain.url, registry: chain.registry, storage: chain.storage, nodes: chain.nodes, owner: new Wallet(OWNER_KEY).address.toLowerCase(), ownerKey: OWNER_KEY })
 for await (const line of readline.createInterface({ input: process.stdin })) {
     try {
         const { do: what, ...args } = JSON.parse(line)

@@ -133,6 +133,12 @@ class Gate:
             if last - first >= 2:
                 error = {"code": -32005, "message": "query returned more than 10000 results"}
                 return 200, json.dumps({"jsonrpc": "2.0", "id": asked["id"], "error": error}).encode()
+        if mode == "behind":  # of assignments it has not heard
+            asked = asked if isinstance(asked, list) else [asked]
+            if any(q["method"] == "eth_call" and q["params"][0]["data"].startswith("0xa030f2df") for q in asked):
+                return 200, json.dumps([{"jsonrpc": "2.0", "id": q["id"], "result": "0x" + "00" * 32} for q in asked]
+                                       if body[:1] == b"[" else
+                                       {"jsonrpc": "2.0", "id": asked[0]["id"], "result": "0x" + "00" * 32}).encode()
         if mode == "no batches" and isinstance(asked, list):
             return 400, b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"batches are not supported"}}'
         if mode == "lies" and not isinstance(asked, list) and asked["method"] == "eth_call":

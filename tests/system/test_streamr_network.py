@@ -103,7 +103,7 @@ class BeingOne(unittest.TestCase):
             writer.set_proxies(part, [own], ALICE, "publish")
             writer.publish(part, KEY, count=20)
             all_have([reader], part, ALICE, range(20))
-            self.assertEqual(own.metric("streamr_messages_out_total"), 20)
+            until(lambda: own.metric("streamr_messages_out_total") == 20, what="they are counted")
             self.assertEqual(own.metric('streamr_messages_in_total{result="new"}'), 0)  # handed in
             self.assertEqual(own.messages(part), [])
             for node in (reader, writer):

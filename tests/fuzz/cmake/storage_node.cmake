@@ -1,0 +1,1 @@
+logstore_fuzz(fuzz_assigned logstore_core)
