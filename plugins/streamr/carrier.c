@@ -4,7 +4,7 @@
  * A part is joined while somebody here wants it, and for a while after each message published to
  * it. Those that the settings say are relayed are joined all the time; what comes in them is handed
  * to the bus only while somebody wants it. */
-#include "streamr.h"
+#include "streamr_plugin.h"
 
 #include "delivery/delivery.h"
 #include "intake.h"

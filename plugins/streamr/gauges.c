@@ -1,5 +1,5 @@
 /* gauges -- the plugin's metrics: what the layers below have counted, looked at once a second. */
-#include "streamr.h"
+#include "streamr_plugin.h"
 
 #include <stdlib.h>
 

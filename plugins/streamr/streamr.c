@@ -1,5 +1,5 @@
 /* streamr.c -- the plugin's table and wiring: to be a node of the Streamr network. */
-#include "streamr.h"
+#include "streamr_plugin.h"
 
 #include <broker/plugin_log.h>
 

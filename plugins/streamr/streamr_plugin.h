@@ -1,4 +1,5 @@
-/* streamr -- what the files of the plugin itself share: the node and its parts. [loop] throughout.
+/* streamr_plugin -- what the files of the plugin itself share: the node and its parts. [loop]
+ * throughout.
  */
 #ifndef STREAMR_PLUGIN_H
 #define STREAMR_PLUGIN_H
