@@ -1,25 +1,17 @@
-// Real Streamr v103 network nodes, several in one process, WebSocket only, driven from outside: commands are JSON on a
-// line each ({"do", "tag", ...}), the answer has the same tag, or "error". Commands run side by side: whoever needs an
-// order waits for the answer. Ends with its standard input. Run: node --require ./loopback.cjs streamr-node.mjs
+// Real Streamr v103 network nodes, several in one process, WebSocket only, driven from outside (commands.mjs).
+// Run: node --require ./loopback.cjs streamr-node.mjs
 //
 // Nodes are named by their node id, 40 hex digits. Another node is meant by {"nodeId", "port"} (no port: no server).
-import net from 'net'
-import readline from 'readline'
-import { tn, dht, makePeerDescriptor, signer, contentMessage, hex, sleep } from './lib.mjs'
+import { tn, makePeerDescriptor, signer, contentMessage, hex, sleep } from './lib.mjs'
 import { Received } from './received.mjs'
+import { serve, freePort } from './commands.mjs'
 
 const nodes = new Map() // node id -> { node, parts: Map part -> Received }
 const signers = new Map()
-const say = (o) => process.stdout.write(JSON.stringify(o) + '\n')
 const descriptorOf = ({ nodeId, port }) => makePeerDescriptor(nodeId, port)
 const asPeer = (d) => ({ nodeId: hex(d.nodeId), port: d.websocket?.port ?? null })
 const signerOf = (key) => signers.get(key) ?? signers.set(key, signer(key)).get(key)
 const of = (id) => nodes.get(id) ?? (() => { throw new Error('there is no node ' + id) })()
-
-const freePort = () => new Promise((resolve, reject) => {
-    const server = net.createServer().once('error', reject)
-    server.listen(0, '127.0.0.1', () => { const { port } = server.address(); server.close(() => resolve(port)) })
-})
 
 const partOf = (m) => `${m.messageId.streamId}#${m.messageId.streamPartition}`
 
@@ -107,16 +99,4 @@ const commands = {
     stop: async ({ id }) => { const { node } = of(id); nodes.delete(id); await node.stop() }
 }
 
-process.on('unhandledRejection', (e) => say({ event: 'unhandled', error: String(e?.stack ?? e) }))
-say({ event: 'ready', version: dht.version ?? null })
-const answer = async (line) => {
-    let tag
-    try {
-        const { do: what, ...q } = JSON.parse(line)
-        tag = q.tag
-        delete q.tag
-        if (!commands[what]) throw new Error('there is no command ' + what)
-        say({ ...await commands[what](q), tag })
-    } catch (e) { say({ tag, error: String(e?.message ?? e) }) }
-}
-readline.createInterface({ input: process.stdin }).on('line', answer).on('close', () => process.exit(0))
+serve(commands)

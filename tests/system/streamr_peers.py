@@ -205,6 +205,65 @@ class RealNode:
         self.peers.kill()
 
 
+class Sdk:
+    """The process of SDK clients and of the stub chain they ask."""
+
+    def __init__(self):
+        self.peers = PeerProcess("streamr-sdk.mjs")
+        self.chain = self.peers.ask("chain")
+
+    def stream(self, stream, **q):
+        """users: {address: "all", "both", "publish" or "subscribe"}; public: anybody may read, nothing is encrypted."""
+        self.peers.ask("stream", stream=stream, **q)
+
+    def end(self):
+        self.peers.end()
+
+
+class SdkClient:
+    """A client of @streamr/sdk."""
+
+    kind = "sdk"
+
+    def __init__(self, sdk, key, entries, port=0, chain=None):
+        self.peers, self.id, self.name = sdk.peers, os.urandom(20).hex(), os.urandom(4).hex()
+        started = self.ask("client", key=key, nodeId=self.id, port=port, chain=chain,
+                           entryPoints=[e if isinstance(e, dict) else e.peer() for e in entries])
+        self.port, self.address = started["port"], started["address"]
+
+    def ask(self, do, seconds=60, **q):
+        return self.peers.ask(do, seconds, client=self.name, **q)
+
+    def peer(self):
+        return {"nodeId": self.id, "port": self.port}
+
+    def publish(self, stream, seconds=60, **q):
+        """The messages as the SDK encoded them."""
+        return [bytes.fromhex(m) for m in self.ask("publish", seconds, stream=stream, **q)["messages"]]
+
+    def rotate(self, stream, how="rotate"):
+        self.ask("rotate", stream=stream, how=how)
+
+    def subscribe(self, stream, partition=0):
+        self.ask("subscribe", stream=stream, partition=partition)
+
+    def report(self, stream, partition=0):
+        """{accepted: [...], errors: [...]}; accepted is what passed all checks of the SDK."""
+        return self.ask("report", stream=stream, partition=partition)
+
+    def accepted(self, stream, count, seconds=30, partition=0):
+        """The first count messages that it accepted."""
+        until(lambda: self.ask("count", stream=stream, partition=partition)["accepted"] >= count, seconds,
+              "the SDK accepts %d messages: %s" % (count, self.name))
+        return self.report(stream, partition)["accepted"]
+
+    def resend(self, stream, **q):
+        return self.ask("resend", stream=stream, **q)["messages"]
+
+    def stop(self):
+        self.ask("destroy")
+
+
 class OwnNode:
     """Our logstore-broker with the plugins streamr, logStore, http and websocket.
 

@@ -3,8 +3,8 @@ import os
 import unittest
 
 import streamr_peers
-from node import until
-from streamr_peers import PeerError, PeerProcess, RealNode, all_have, key_of
+from node import Node, join, until
+from streamr_peers import PeerError, PeerProcess, RealNode, Sdk, SdkClient, all_have, key_of
 
 ALICE = "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a"
 KEY = "11" * 32
@@ -79,6 +79,72 @@ class RealNodes(unittest.TestCase):
         all_have([other], part, ALICE, range(3))
         self.assertEqual([m.hex() for m in other.messages(part)], made)
         other.stop()
+
+
+class SdkClients(unittest.TestCase):
+    """Offline, with the stub chain; the entry point keeps every message as it was on the wire."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.peers, cls.sdk = PeerProcess(), Sdk()
+        cls.entry = RealNode(cls.peers, keep=True)
+        cls.alice = SdkClient(cls.sdk, KEY, [cls.entry])
+        cls.bob = SdkClient(cls.sdk, key_of(1), [cls.entry])
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.sdk.end()
+        cls.peers.end()
+
+    def stream(self, **q):
+        stream = "%s/%s" % (ALICE, self.id().rsplit(".", 1)[1])
+        self.sdk.stream(stream, users={self.alice.address: "all", self.bob.address: "subscribe"}, **q)
+        self.entry.join(stream + "#0")
+        self.bob.subscribe(stream)
+        return stream
+
+    def test_plain_and_binary_messages_are_accepted_and_go_out_as_encoded(self):
+        stream = self.stream(public=True)
+        sent = self.alice.publish(stream, count=3) + self.alice.publish(stream, count=2, first=3, binary=True, pad=5)
+        accepted = self.bob.accepted(stream, 5)
+        self.assertEqual([m.get("content", {}).get("n") for m in accepted], [0, 1, 2, None, None])
+        self.assertEqual(accepted[4]["hex"], ("4:" + "\0\xff" * 5).encode().hex())
+        self.assertEqual(self.bob.report(stream)["errors"], [])
+        until(lambda: sorted(self.entry.messages(stream + "#0")) == sorted(sent), what="the entry point has the same bytes")
+
+    def test_encrypted_messages_are_read_with_keys_that_rotate(self):
+        stream = self.stream()
+        sent = []
+        for n, how in enumerate((None, "rotate", "rekey")):
+            if how:
+                self.alice.rotate(stream, how)
+            sent += self.alice.publish(stream, first=2 * n, count=2)
+            accepted = self.bob.accepted(stream, 2 * n + 2)
+        self.assertEqual([m["content"]["n"] for m in accepted], list(range(6)))
+        self.assertEqual(self.bob.report(stream)["errors"], [])
+        self.assertTrue(set(sent) <= set(self.entry.messages(stream + "#0")))
+        self.assertGreater(len(self.entry.messages(stream + "#0")), len(sent), "keys were asked for on the same way")
+
+    def test_a_bad_signature_and_a_publisher_without_permission_are_not_accepted(self):
+        stream = self.stream(public=True)
+        until(lambda: self.bob.id in self.entry.neighbours(stream + "#0"), what="they are neighbours")
+        self.entry.publish(stream + "#0", KEY, first=100, sign=False, chain="junk")
+        self.entry.publish(stream + "#0", key_of(7), first=200, chain="stranger")
+        self.entry.publish(stream + "#0", KEY, first=300, chain="good")
+        accepted = self.bob.accepted(stream, 1)
+        until(lambda: len(self.bob.report(stream)["errors"]) == 2, what="two are refused")
+        self.assertEqual([m["content"]["n"] for m in accepted], [300])
+
+    def test_what_our_node_has_stored_is_resent(self):
+        stream = self.stream(public=True)
+        node = Node(config={"mode": {"type": "standalone", "trackedStreams": [{"id": ALICE + "/*"}]}}).start()
+        storage = "0x" + "b0" * 20
+        self.sdk.peers.ask("storageNode", address=storage, url="http://127.0.0.1:%d" % node.port)
+        self.sdk.stream(stream, users={self.alice.address: "all"}, public=True, storageNodes=[storage])
+        sent = self.alice.publish(stream, count=5)
+        self.assertEqual(node.upload(join(sent), stream)[1]["stored"], 5)
+        self.assertEqual([m["content"]["n"] for m in self.alice.resend(stream, last=3)], [2, 3, 4])
+        node.stop()
 
 
 class Failures(unittest.TestCase):
