@@ -273,7 +273,7 @@ class OwnNode:
     kind = "own"
 
     def __init__(self, parts, node_id=None, port=0, entries=None, key=None, accept=False, folder=None, proxies=None,
-                 plugins=None, chain=None, subscribe=True, control=None):
+                 plugins=None, subscribe=True, control=None, config=None):
         self.id, self.parts, self.subscribe = node_id or os.urandom(20).hex(), list(parts), subscribe
         self.folder = folder or tempfile.mkdtemp(prefix="logstore-streamr-")
         self.key_file = os.path.join(self.folder, "key")
@@ -296,7 +296,8 @@ class OwnNode:
                     "logStore": {"db": {"dataPath": os.path.join(self.folder, "db"), "minFreeBytes": 0}},
                     "websocket": {"port": 0, "payloadMetadata": True}}
         sections.update(plugins or {})
-        config = {"mode": {"type": "standalone", "trackedStreams": [{"id": s, "partitions": n} for s, n in streams.items()]}}
+        config = dict({"mode": {"type": "standalone", "trackedStreams": [{"id": s, "partitions": n} for s, n in streams.items()]}},
+                      **config or {})
         self.node = Node(self.folder, config=config, plugins={k: v for k, v in sections.items() if v is not None})
         self.counts, self.readers, self.publishers = {}, [], {}
         self.start()
@@ -376,7 +377,7 @@ class OwnNode:
         stream, _, partition = part.partition("#")
         with ws.Client(self.ws_port, ws.path(stream, "publish", partition=partition, ack="true")) as out:
             for n in range(first, first + count):
-                out.send(json.dumps({"n": n, "pad": "x" * pad}, separators=(",", ":")))
+                out.send(json.dumps({"content": {"n": n, "pad": "x" * pad}}, separators=(",", ":")))
                 if every:
                     time.sleep(every / 1000)
             for n in range(count):
