@@ -16,7 +16,6 @@
 #define PARTS_MAX      10000u
 #define LINGER_MS      300000 /* a part nobody wants stays joined after a message of ours */
 #define TICK_MS        5000u
-#define SAY_EVERY_MS   60000
 #define PROXIES_A_PART SETTINGS_PROXIES
 
 typedef struct part {
@@ -198,7 +197,7 @@ static void unsent_say(carrier *c, const char *why)
 {
     int64_t now_ms = peers_now_ms(c->s->peers);
 
-    if (c->unsent_said_ms != 0 && now_ms - c->unsent_said_ms < SAY_EVERY_MS)
+    if (c->unsent_said_ms != 0 && now_ms - c->unsent_said_ms < STREAMR_SAY_MS)
         return;
     c->unsent_said_ms = now_ms;
     broker_logf(c->s->ctx, BROKER_LOG_WARN, "messages published here do not leave: %s", why);

@@ -48,6 +48,22 @@ static void on_lost(void *arg, const node_id *id, peers_loss how)
                 how == PEERS_LEFT ? "has left" : "is no longer connected");
 }
 
+/* An entry point that does not answer is worth a line, now and then. */
+static void on_failed(void *arg, const node_id *id)
+{
+    streamr *s = arg;
+    int64_t now_ms = peers_now_ms(s->peers);
+    char text[NODE_ID_TEXT_LEN + 1];
+
+    if (s->entry == NULL || !entry_is_point(s->entry, id) ||
+        (s->said_failed_ms != 0 && now_ms - s->said_failed_ms < STREAMR_SAY_MS))
+        return;
+    s->said_failed_ms = now_ms;
+    node_id_text(id, text);
+    broker_logf(s->ctx, BROKER_LOG_WARN, "entry point %s does not answer%s, trying again and again",
+                text, entry_ready(s->entry) ? ", others do" : " and no other does");
+}
+
 static broker_rc go(streamr *s)
 {
     pb_bytes points[SETTINGS_ENTRIES];
@@ -252,6 +268,7 @@ static broker_rc bring_up(streamr *s)
         return s->ctx->host->fail(s->ctx, BROKER_ENOMEM, "no timer for the connections");
     s->watch = (peers_watch){.arg = s, .connected = on_connected, .lost = on_lost};
     peers_watch_add(s->peers, &s->watch);
+    peers_on_failed(s->peers, on_failed, s);
     s->control = control_new(s->peers, &for_control);
     if (settings_serves(o))
         rc = listen_at(s);

@@ -11,6 +11,8 @@
 
 #define STREAMR_CHECK_AGAIN_MS 60000u /* whether others can reach us, when nobody could say */
 
+#define STREAMR_SAY_MS 60000 /* between two lines about the same trouble */
+
 typedef struct carrier carrier;
 typedef struct gauges gauges;
 
@@ -30,6 +32,7 @@ typedef struct streamr {
     char application[64];
     bool in_network; /* entry points are dialled, stream parts joined */
     bool said_unreachable;
+    int64_t said_failed_ms; /* 0: not yet */
     peers *peers;
     control *control;
     entry *entry;

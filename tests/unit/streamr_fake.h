@@ -66,7 +66,12 @@ static struct {
     struct broker_listener listeners[FAKE_LISTENERS];
     struct broker_timer timers[FAKE_TIMERS];
     uint32_t ports;
-    size_t bufs;        /* not released yet */
+    size_t bufs; /* not released yet */
+    bool bus_full;
+    size_t n_admissions, in_place;
+    sb admitted;
+    void (*room)(void *arg);
+    void *room_arg;
     broker_str address; /* of who dials next; empty: 127.0.0.1:1 */
 } fake;
 
@@ -100,7 +105,32 @@ static void fake_buf_release(broker_buf *buf)
     free(b);
 }
 
+/* Takes everything, unless fake.bus_full; the first bytes of each are kept. */
+static broker_rc fake_admit(broker_ctx *ctx, const broker_admission *what)
+{
+    (void)ctx;
+    if (fake.bus_full)
+        return BROKER_AGAIN;
+    fake.n_admissions++;
+    for (size_t i = 0; i < what->n; i++) {
+        fake.in_place += what->frames[i].buf != NULL;
+        sb_append(&fake.admitted, what->frames[i].raw.ptr, 1);
+    }
+    return BROKER_OK;
+}
+
+static broker_rc fake_on_room(broker_ctx *ctx, void (*room)(void *arg), void *arg)
+{
+    (void)ctx;
+    must(fake.room == NULL);
+    fake.room = room;
+    fake.room_arg = arg;
+    return BROKER_OK;
+}
+
 static const broker_bus fake_bus = {.size = sizeof fake_bus,
+                                    .admit = fake_admit,
+                                    .on_room = fake_on_room,
                                     .buf_new = fake_buf_new,
                                     .buf_retain = fake_buf_retain,
                                     .buf_release = fake_buf_release};
@@ -451,6 +481,7 @@ static inline void fake_end(void)
     }
     for (size_t i = 0; i < FAKE_TIMERS; i++)
         must(!fake.timers[i].used); /* all have been stopped */
+    sb_done(&fake.admitted);
     memset(&fake, 0, sizeof fake);
 }
 

@@ -39,6 +39,9 @@ static void on_call(void *arg, const peers_from *from, const envelope *e, peers_
     node *n = arg;
     dht_ping answer = {.request_id = pb_bytes_of("pong")};
 
+    cr_assert(e->source.len == from->descriptor.len &&
+                  memcmp(e->source.ptr, from->descriptor.ptr, e->source.len) == 0,
+              "the frame's own source is not looked at");
     n->served++;
     n->last_from = from->id;
     if (call == NULL)
@@ -454,6 +457,8 @@ Test(streamr_links, a_node_nobody_listens_for_is_unreachable_and_not_from_inside
 Test(streamr_links, a_server_that_is_somebody_else_is_not_believed)
 {
     node *a = node_new(1, true), *b = node_new(2, true), *wrong = node_new(3, false);
+    broker_listener *careless = fake_listen_raw();
+    sb frame = SB_INIT;
     answer r;
 
     wrong->port = b->port;
@@ -462,6 +467,17 @@ Test(streamr_links, a_server_that_is_somebody_else_is_not_believed)
     fake_run();
     cr_assert(r.n == 1 && r.result == PEERS_UNREACHABLE);
     cr_assert(!peers_connected(a->p, &wrong->id) && b->served == 0);
+    /* One that does not mind whom we mean. */
+    wrong->port = careless->port;
+    describe(wrong, true);
+    cr_assert(ask(a, descriptor_of(wrong), "test", "ping", &r));
+    fake_run();
+    handshake_answer(descriptor_of(b), HANDSHAKE_ACCEPT, "raw", &ids, &frame);
+    raw_say(careless->last, &frame);
+    cr_assert(r.n == 1 && r.result == PEERS_UNREACHABLE);
+    cr_assert(careless->last->gone && !peers_connected(a->p, &b->id));
+    fake_forget(careless->last);
+    sb_done(&frame);
     node_free(a), node_free(b), node_free(wrong);
 }
 
@@ -827,7 +843,7 @@ Test(streamr_links, a_routed_request_to_connect_is_obeyed_but_not_for_everybody_
 
 Test(streamr_links, a_node_without_a_server_is_asked_to_dial_by_way_of_another)
 {
-    node *n = node_new(1, true), *hidden = node_new(3, false);
+    node *n = node_new(1, true), *hidden = node_new(3, false), *shy = node_new(4, false);
     broker_conn *c = raw_join(n, 9);
     pb_arena arena = {must_alloc(65536), 65536, 0};
     dht_route route;
@@ -848,10 +864,17 @@ Test(streamr_links, a_node_without_a_server_is_asked_to_dial_by_way_of_another)
     peers_connect(hidden->p, inner.source);
     fake_run();
     cr_assert(r.n == 1 && r.result == PEERS_ANSWERED);
+    /* Another one never comes. */
+    cr_assert(ask(n, descriptor_of(shy), "test", "ping", &r));
+    fake_pass(7600);
+    cr_assert(r.n == 1 && r.result == PEERS_TIMEOUT);
+    cr_assert_not_null(links_find(peers_links(n->p), &shy->id));
+    fake_pass(8000);
+    cr_assert_null(links_find(peers_links(n->p), &shy->id), "it is not waited for any longer");
     fake_forget(c);
     free(arena.base);
     sb_done(&frame);
-    node_free(n), node_free(hidden);
+    node_free(n), node_free(hidden), node_free(shy);
 }
 
 /* ---- the control layer ---- */

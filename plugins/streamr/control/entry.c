@@ -46,7 +46,7 @@ struct entry {
 
 /* ---- connections ---- */
 
-static point *point_of(entry *en, const node_id *id)
+static point *point_of(const entry *en, const node_id *id)
 {
     for (size_t i = 0; i < en->n; i++)
         if (node_id_same(&en->points[i].id, id))
@@ -103,6 +103,11 @@ static const point *next_point(entry *en)
             return e;
     }
     return NULL;
+}
+
+bool entry_is_point(const entry *en, const node_id *id)
+{
+    return point_of(en, id) != NULL;
 }
 
 bool entry_ready(const entry *en)

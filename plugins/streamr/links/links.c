@@ -126,7 +126,7 @@ bool peer_server(pb_bytes descriptor, char *host, size_t room, dht_method *out)
 static void dial(peer_link *l, const dht_method *where)
 {
     l->state = LINK_DIALLING;
-    l->sock = sock_dial(l->links, SOCK_PEER, where, "/", LINKS_SETUP_MS);
+    l->sock = sock_dial(l->links, SOCK_PEER, where, "/", LINKS_CONNECT_MS);
     if (l->sock != NULL)
         l->sock->link = l;
     else

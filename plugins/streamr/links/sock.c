@@ -87,19 +87,22 @@ static broker_rc sent(sock *s, broker_rc rc, size_t len)
 
 broker_rc sock_send(sock *s, pb_bytes frame)
 {
+    if (s->closing)
+        return BROKER_EGONE;
     return sent(s, s->ls->net->send(s->conn, (broker_bytes){frame.ptr, frame.len}, 0), frame.len);
 }
 
 broker_rc sock_send_buf(sock *s, broker_buf *buf, pb_bytes frame)
 {
+    if (s->closing)
+        return BROKER_EGONE;
     return sent(s, s->ls->net->send_buf(s->conn, buf, (broker_bytes){frame.ptr, frame.len}, 0),
                 frame.len);
 }
 
 void sock_send_own(sock *s, sb *frame)
 {
-    if (!s->closing)
-        sock_send(s, pb_bytes_from(frame->data, frame->len));
+    sock_send(s, pb_bytes_from(frame->data, frame->len));
     sb_done(frame);
 }
 
