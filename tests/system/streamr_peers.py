@@ -319,7 +319,8 @@ class OwnNode:
         return self
 
     def restart(self):
-        """After stop() or kill(): the same node, folder and port."""
+        """After stop() or kill(): the same node, folder and port; it counts from nothing."""
+        self.counts.clear()
         if self.port:
             with open(self.node.config) as file:
                 config = json.load(file)
@@ -406,6 +407,51 @@ class OwnNode:
 
     def kill(self):
         self.node.kill()
+
+
+class StandIn(RealNode):
+    """A real node in the place of ours, with the same door and a process of its own: what a test asks of ours must hold
+    of it too. Also the control group."""
+
+    kind = "stand-in"
+
+    def __init__(self, parts, node_id=None, port=0, entries=None, key=None, accept=False, proxies=None, **_):
+        self.parts, self.key = list(parts), key or key_of(int.from_bytes(os.urandom(2), "big"))
+        self.options = dict(entries=[e if isinstance(e, dict) else e.peer() for e in entries or []] or None, accept=accept,
+                            keep=True)
+        self.proxies = proxies or []
+        if self.proxies:
+            self.options.update(client=True, entries=[p.peer() for p, _ in self.proxies])
+            port = None
+        self.begin_life(node_id, port)
+
+    def begin_life(self, node_id, port):
+        RealNode.__init__(self, PeerProcess(), node_id, port, **self.options)
+        self.own_address = self.peers.ask("address", key=self.key)["address"]
+        for part in self.parts:
+            if self.proxies:
+                self.set_proxies(part, [p for p, _ in self.proxies], self.own_address, self.proxies[0][1].get("direction"))
+            else:
+                self.join(part)
+
+    def address(self):
+        return self.own_address
+
+    def publish(self, part, key=None, **q):
+        super().publish(part, self.key, **q)
+
+    def stop(self):
+        super().stop()
+        self.peers.end()
+
+    def restart(self):
+        self.begin_life(self.id, self.port)
+        return self
+
+
+def own_node(*arguments, **options):
+    """Ours; with OWN=real in the environment a real one, which shows that a test is right."""
+    return (StandIn if os.environ.get("OWN") == "real" else OwnNode)(*arguments, **options)
 
 
 def all_have(nodes, part, publisher, want, seconds=30):
