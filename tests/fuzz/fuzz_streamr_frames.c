@@ -88,9 +88,9 @@ static void shake(broker_conn *c, pb_bytes own, bool dialled_by_us)
     sb frame = SB_INIT;
 
     if (dialled_by_us)
-        handshake_ask(own, (pb_bytes){NULL, 0}, "x", &ids, &frame);
+        greeting_ask(own, (pb_bytes){NULL, 0}, "x", &ids, &frame);
     else
-        handshake_answer(own, HANDSHAKE_ACCEPT, "x", &ids, &frame);
+        greeting_answer(own, GREETING_ACCEPT, "x", &ids, &frame);
     say(c, frame.data, frame.len);
     sb_done(&frame);
 }

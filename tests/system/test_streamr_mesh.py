@@ -176,6 +176,8 @@ class Proxies(Nodes):
             proxy.publish(self.part, KEY, count=5)
             all_have([own], self.part, ALICE, range(5))
             proxy.kill()
+        if own.kind == "stand-in":
+            self.skipTest("a real node (103.3.1) tries once and gives up")
         with PeerProcess() as others:
             again = RealNode(others, node_id=proxy.id, port=proxy.port, accept=True).join(self.part)
             address, sent = peers.ask("address", key=key_of(5))["address"], 0

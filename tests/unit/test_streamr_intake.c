@@ -50,7 +50,7 @@ static rig rig_new(void)
     cr_assert_eq(links_listen(peers_links(r.p), &where), BROKER_OK);
     r.in = intake_new(&fake.ctx, r.p, 7);
     r.peer = fake_dial(links_port(peers_links(r.p)), "/");
-    handshake_ask(describe(9, &other), (pb_bytes){NULL, 0}, "raw", &ids, &frame);
+    greeting_ask(describe(9, &other), (pb_bytes){NULL, 0}, "raw", &ids, &frame);
     fake_send(r.peer, (broker_bytes){(const uint8_t *)frame.data, frame.len}, 0);
     fake_run();
     sb_done(&own), sb_done(&other), sb_done(&frame);

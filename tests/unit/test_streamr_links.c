@@ -190,7 +190,7 @@ static broker_conn *raw_join(const node *to, uint8_t byte)
     sb own = SB_INIT, frame = SB_INIT;
 
     peer_encode(&self, &own);
-    handshake_ask(pb_bytes_from(own.data, own.len), descriptor_of(to), "raw", &ids, &frame);
+    greeting_ask(pb_bytes_from(own.data, own.len), descriptor_of(to), "raw", &ids, &frame);
     raw_say(c, &frame);
     sb_done(&own);
     sb_done(&frame);
@@ -226,12 +226,12 @@ static void raw_frame(sb *out, envelope_kind kind, const char *message_id, const
 static int raw_verdict(const broker_conn *c)
 {
     envelope e;
-    handshake h;
+    greeting h;
 
     if (c->n_got == 0)
         return -2;
     e = raw_read(c, 0);
-    cr_assert_null(handshake_read(&e, &h));
+    cr_assert_null(greeting_read(&e, &h));
     return h.has_error ? h.error : -1;
 }
 
@@ -255,19 +255,19 @@ Test(streamr_links, handshakes_are_byte_for_byte_those_of_the_reference)
     json_t *messages = json_object_get(all, "messages");
     sb frame = SB_INIT, own = SB_INIT, target = SB_INIT, mine = SB_INIT;
     envelope e, made;
-    handshake h;
+    greeting h;
     peer_self one = {.id = id_of(0x11), .host = "127.0.0.1", .port = 40701};
     peer_self other = {.id = id_of(0xee), .host = "127.0.0.1", .port = 40700};
 
     cr_assert_not_null(messages, "%s", error.text);
     of_hex(json_string_value(json_object_get(json_array_get(messages, 0), "hex")), &frame);
     cr_assert_null(envelope_read(frame.data, frame.len, &e));
-    cr_assert_null(handshake_read(&e, &h));
+    cr_assert_null(greeting_read(&e, &h));
     cr_assert(node_id_same(&h.id, &one.id) && node_id_same(&h.target, &other.id) && h.version_ok);
     peer_encode(&one, &own);
     peer_encode(&other, &target);
-    handshake_ask(pb_bytes_from(own.data, own.len), pb_bytes_from(target.data, target.len),
-                  "103.3.1", &ids, &mine);
+    greeting_ask(pb_bytes_from(own.data, own.len), pb_bytes_from(target.data, target.len),
+                 "103.3.1", &ids, &mine);
     cr_assert_null(envelope_read(mine.data, mine.len, &made));
     cr_assert_eq(made.body.len, e.body.len);
     cr_assert_arr_eq(made.body.ptr, e.body.ptr, e.body.len);
@@ -275,8 +275,8 @@ Test(streamr_links, handshakes_are_byte_for_byte_those_of_the_reference)
     of_hex(json_string_value(json_object_get(json_array_get(messages, 1), "hex")), &frame);
     cr_assert_null(envelope_read(frame.data, frame.len, &e));
     sb_clear(&mine);
-    handshake_answer(pb_bytes_from(target.data, target.len), HANDSHAKE_ACCEPT, "103.3.1", &ids,
-                     &mine);
+    greeting_answer(pb_bytes_from(target.data, target.len), GREETING_ACCEPT, "103.3.1", &ids,
+                    &mine);
     cr_assert_null(envelope_read(mine.data, mine.len, &made));
     cr_assert_eq(made.body.len, e.body.len);
     cr_assert_arr_eq(made.body.ptr, e.body.ptr, e.body.len);
@@ -294,25 +294,25 @@ Test(streamr_links, versions_below_one_and_what_is_no_version_are_refused)
                     {"1.1x", false}, {"00.1", false}, {"01.1", true}};
 
     for (size_t i = 0; i < COUNT_OF(versions); i++)
-        cr_assert_eq(handshake_version_ok(pb_bytes_of(versions[i].text)), versions[i].ok, "%s",
+        cr_assert_eq(greeting_version_ok(pb_bytes_of(versions[i].text)), versions[i].ok, "%s",
                      versions[i].text);
 }
 
 Test(streamr_links, a_request_is_judged_in_the_order_of_the_specification)
 {
-    handshake h = {.id = id_of(2), .has_target = true, .target = id_of(3), .version_ok = false};
-    handshake_known k = {.self = id_of(1), .linked = true};
+    greeting h = {.id = id_of(2), .has_target = true, .target = id_of(3), .version_ok = false};
+    greeting_known k = {.self = id_of(1), .linked = true};
     bool mine = node_id_offers(&k.self, &h.id);
 
-    cr_assert_eq(handshake_judge(&h, &k), HANDSHAKE_REFUSE_VERSION);
+    cr_assert_eq(greeting_judge(&h, &k), GREETING_REFUSE_VERSION);
     h.version_ok = true;
-    cr_assert_eq(handshake_judge(&h, &k), HANDSHAKE_REFUSE_TARGET);
+    cr_assert_eq(greeting_judge(&h, &k), GREETING_REFUSE_TARGET);
     h.target = k.self;
-    cr_assert_eq(handshake_judge(&h, &k), mine ? HANDSHAKE_REFUSE_DUPLICATE : HANDSHAKE_REPLACE);
+    cr_assert_eq(greeting_judge(&h, &k), mine ? GREETING_REFUSE_DUPLICATE : GREETING_REPLACE);
     k.linked = false;
-    cr_assert_eq(handshake_judge(&h, &k), HANDSHAKE_ACCEPT);
+    cr_assert_eq(greeting_judge(&h, &k), GREETING_ACCEPT);
     h.id = k.self;
-    cr_assert_eq(handshake_judge(&h, &k), HANDSHAKE_CLOSE);
+    cr_assert_eq(greeting_judge(&h, &k), GREETING_CLOSE);
 }
 
 Test(streamr_links, a_wrong_target_and_an_old_version_are_told_so_and_closed)
@@ -324,8 +324,8 @@ Test(streamr_links, a_wrong_target_and_an_old_version_are_told_so_and_closed)
 
     peer_encode(&self, &own);
     peer_encode(&other, &wrong);
-    handshake_ask(pb_bytes_from(own.data, own.len), pb_bytes_from(wrong.data, wrong.len), "raw",
-                  &ids, &frame);
+    greeting_ask(pb_bytes_from(own.data, own.len), pb_bytes_from(wrong.data, wrong.len), "raw",
+                 &ids, &frame);
     raw_say(c, &frame);
     cr_assert_eq(raw_verdict(c), DHT_INVALID_TARGET);
     cr_assert(c->gone, "it is closed");
@@ -333,7 +333,7 @@ Test(streamr_links, a_wrong_target_and_an_old_version_are_told_so_and_closed)
     /* The version is the three characters in front of the application. */
     c = fake_dial(n->port, "/");
     sb_clear(&frame);
-    handshake_ask(pb_bytes_from(own.data, own.len), descriptor_of(n), "raw", &ids, &frame);
+    greeting_ask(pb_bytes_from(own.data, own.len), descriptor_of(n), "raw", &ids, &frame);
     memcpy(memmem(frame.data, frame.len, "1.1", 3), "0.1", 3);
     raw_say(c, &frame);
     cr_assert_eq(raw_verdict(c), DHT_UNSUPPORTED_VERSION);
@@ -472,7 +472,7 @@ Test(streamr_links, a_server_that_is_somebody_else_is_not_believed)
     describe(wrong, true);
     cr_assert(ask(a, descriptor_of(wrong), "test", "ping", &r));
     fake_run();
-    handshake_answer(descriptor_of(b), HANDSHAKE_ACCEPT, "raw", &ids, &frame);
+    greeting_answer(descriptor_of(b), GREETING_ACCEPT, "raw", &ids, &frame);
     raw_say(careless->last, &frame);
     cr_assert(r.n == 1 && r.result == PEERS_UNREACHABLE);
     cr_assert(careless->last->gone && !peers_connected(a->p, &b->id));
@@ -1001,7 +1001,7 @@ Test(streamr_links, entry_points_are_kept_connected_and_asked)
     fake_pass(300);
     cr_assert(n_found == 0 && !found_ok, "nobody is connected yet");
     cr_assert_eq(l->n_accepted, 1);
-    handshake_answer(descriptor_of(point), HANDSHAKE_ACCEPT, "raw", &ids, &frame);
+    greeting_answer(descriptor_of(point), GREETING_ACCEPT, "raw", &ids, &frame);
     raw_say(l->last, &frame);
     cr_assert(entry_ready(en));
     entry_announce(en, &key);
@@ -1011,8 +1011,13 @@ Test(streamr_links, entry_points_are_kept_connected_and_asked)
     fake_forget(l->last);
     fake_pass(2000);
     cr_assert_eq(l->n_accepted, 2, "dialled again");
+    sb_clear(&frame);
+    greeting_answer(descriptor_of(point), GREETING_ACCEPT, "raw", &ids, &frame);
+    raw_say(l->last, &frame);
     entry_free(en);
+    node_free(n);
+    cr_assert_eq(l->last->code, 3001, "the dialling side says 3001");
     fake_forget(l->last);
     sb_done(&frame);
-    node_free(n), node_free(point);
+    node_free(point);
 }

@@ -41,7 +41,7 @@ static bool try_one(part *p, view_order order)
     if (c == NULL || p->finder.n_tried == FINDER_TRIED)
         return false;
     p->finder.tried[p->finder.n_tried++] = c->id;
-    handshake_offer(p, c->descriptor, NULL, NULL);
+    handshake_ask(p, c->descriptor, NULL, NULL);
     return true;
 }
 

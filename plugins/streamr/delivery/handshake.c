@@ -43,7 +43,7 @@ static void follow(part *p, const node_id *to, pb_bytes descriptor)
         return;
     /* One more than wanted at most: nobody can send us on and on. */
     if (p->neighbors.n + errand_count(p, ERRAND_HANDSHAKE) <= target_of(p))
-        handshake_offer(p, descriptor, to, NULL);
+        handshake_ask(p, descriptor, to, NULL);
 }
 
 static void handshake_answered(errand *e, peers_result result, const envelope *answer)
@@ -74,7 +74,7 @@ static void put_ids(part *p, pb_list *list, pb_arena *arena)
     }
 }
 
-void handshake_offer(part *p, pb_bytes descriptor, const node_id *between, peers_call *call)
+void handshake_ask(part *p, pb_bytes descriptor, const node_id *between, peers_call *call)
 {
     char uuid[UUID_LEN];
     uuid_source ids = {.left = 0};
@@ -233,5 +233,5 @@ void handshake_serve_interleave(part *p, const peers_from *from, const void *msg
         reply_interleaved(call, true);
         return;
     }
-    handshake_offer(p, descriptor, &from->id, call);
+    handshake_ask(p, descriptor, &from->id, call);
 }

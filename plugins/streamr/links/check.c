@@ -30,7 +30,7 @@ static void tell(sock *s, bool reachable)
         .host = pb_bytes_of(s->host),
         .nat_type = pb_bytes_of(reachable ? "open_internet" : "unknown"),
         .websocket = reachable ? &method : NULL,
-        .protocol_version = pb_bytes_of(HANDSHAKE_VERSION),
+        .protocol_version = pb_bytes_of(GREETING_VERSION),
     };
     sb frame = SB_INIT;
 

@@ -8,7 +8,7 @@
 #ifndef STREAMR_LINKS_LINKS_H
 #define STREAMR_LINKS_LINKS_H
 
-#include "links/handshake.h"
+#include "links/greeting.h"
 
 #include <broker/plugin.h>
 

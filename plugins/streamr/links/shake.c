@@ -8,20 +8,20 @@ void shake_begin(sock *s)
 
     if (s->link == NULL)
         return;
-    handshake_ask(ls->o.descriptor, s->link->descriptor, ls->o.application, &ls->ids, &frame);
+    greeting_ask(ls->o.descriptor, s->link->descriptor, ls->o.application, &ls->ids, &frame);
     sock_send_own(s, &frame);
 }
 
 /* ---- as the one that was dialled ---- */
 
-static void answer(sock *s, handshake_verdict verdict)
+static void answer(sock *s, greeting_verdict verdict)
 {
     links *ls = s->ls;
     sb frame = SB_INIT;
 
-    handshake_answer(ls->o.descriptor, verdict, ls->o.application, &ls->ids, &frame);
+    greeting_answer(ls->o.descriptor, verdict, ls->o.application, &ls->ids, &frame);
     sock_send_own(s, &frame);
-    if (verdict < HANDSHAKE_ACCEPT) {
+    if (verdict < GREETING_ACCEPT) {
         links_add(ls, LINKS_COUNT_REFUSED, 1);
         sock_close(s, 0, NULL);
     }
@@ -40,20 +40,20 @@ static void replace(peer_link *l)
     sock_close(old, CODE_NORMAL, NULL);
 }
 
-static void asked(sock *s, const handshake *h)
+static void asked(sock *s, const greeting *h)
 {
     links *ls = s->ls;
     peer_link *l = links_find(ls, &h->id);
-    handshake_known known = {.self = ls->o.id, .linked = l != NULL && l->sock != NULL};
-    handshake_verdict verdict = handshake_judge(h, &known);
+    greeting_known known = {.self = ls->o.id, .linked = l != NULL && l->sock != NULL};
+    greeting_verdict verdict = greeting_judge(h, &known);
 
-    if (verdict == HANDSHAKE_CLOSE) {
+    if (verdict == GREETING_CLOSE) {
         links_add(ls, LINKS_COUNT_REFUSED, 1);
         sock_close(s, CODE_RULES, "this is the node id of the node dialled");
         return;
     }
     answer(s, verdict);
-    if (verdict < HANDSHAKE_ACCEPT)
+    if (verdict < GREETING_ACCEPT)
         return;
     if (l == NULL)
         l = link_new(ls, &h->id, h->descriptor);
@@ -65,7 +65,7 @@ static void asked(sock *s, const handshake *h)
 
 /* ---- as the one that dialled ---- */
 
-static void answered(sock *s, const handshake *h)
+static void answered(sock *s, const greeting *h)
 {
     peer_link *l = s->link;
 
@@ -93,9 +93,9 @@ static void answered(sock *s, const handshake *h)
 
 void shake_frame(sock *s, const envelope *e)
 {
-    handshake h;
+    greeting h;
 
-    if (handshake_read(e, &h) != NULL)
+    if (greeting_read(e, &h) != NULL)
         return;
     if (e->kind == ENVELOPE_HANDSHAKE_REQUEST && !s->dialled && s->link == NULL)
         asked(s, &h);

@@ -1,11 +1,11 @@
-/* handshake -- see handshake.h. */
-#include "links/handshake.h"
+/* greeting -- see greeting.h. */
+#include "links/greeting.h"
 
 #define SERVICE "system/handshaker"
 
 /* ---- read ---- */
 
-bool handshake_version_ok(pb_bytes version)
+bool greeting_version_ok(pb_bytes version)
 {
     size_t major = 0;
     bool above_zero = false;
@@ -20,11 +20,11 @@ bool handshake_version_ok(pb_bytes version)
     return above_zero;
 }
 
-const char *handshake_read(const envelope *e, handshake *out)
+const char *greeting_read(const envelope *e, greeting *out)
 {
     bool asks = e->kind == ENVELOPE_HANDSHAKE_REQUEST;
     view in = view_of(e->body.ptr, e->body.len);
-    handshake h = {.has_target = false};
+    greeting h = {.has_target = false};
     pb_field f;
     int more;
 
@@ -43,7 +43,7 @@ const char *handshake_read(const envelope *e, handshake *out)
             h.has_error = true;
             h.error = (int32_t)(uint32_t)f.value;
         } else if (f.number == 3 && f.wire == PB_WIRE_LEN)
-            h.version_ok = handshake_version_ok(bytes);
+            h.version_ok = greeting_version_ok(bytes);
     }
     if (more < 0)
         return "not well-formed protobuf";
@@ -55,17 +55,17 @@ const char *handshake_read(const envelope *e, handshake *out)
 
 /* ---- judge ---- */
 
-handshake_verdict handshake_judge(const handshake *h, const handshake_known *known)
+greeting_verdict greeting_judge(const greeting *h, const greeting_known *known)
 {
     if (!h->version_ok)
-        return HANDSHAKE_REFUSE_VERSION;
+        return GREETING_REFUSE_VERSION;
     if (h->has_target && !node_id_same(&h->target, &known->self))
-        return HANDSHAKE_REFUSE_TARGET;
+        return GREETING_REFUSE_TARGET;
     if (node_id_same(&h->id, &known->self))
-        return HANDSHAKE_CLOSE;
+        return GREETING_CLOSE;
     if (!known->linked)
-        return HANDSHAKE_ACCEPT;
-    return node_id_offers(&known->self, &h->id) ? HANDSHAKE_REFUSE_DUPLICATE : HANDSHAKE_REPLACE;
+        return GREETING_ACCEPT;
+    return node_id_offers(&known->self, &h->id) ? GREETING_REFUSE_DUPLICATE : GREETING_REPLACE;
 }
 
 /* ---- write ---- */
@@ -91,31 +91,31 @@ static void put_frame(envelope_kind kind, const sb *body, uuid_source *ids, sb *
     envelope_append(&e, out);
 }
 
-void handshake_ask(pb_bytes self, pb_bytes target, const char *application, uuid_source *ids,
-                   sb *out)
+void greeting_ask(pb_bytes self, pb_bytes target, const char *application, uuid_source *ids,
+                  sb *out)
 {
     sb body = SB_INIT;
 
     put_field(&body, 1, self);
     if (target.len != 0)
         put_field(&body, 2, target);
-    put_field(&body, 3, pb_bytes_of(HANDSHAKE_VERSION));
+    put_field(&body, 3, pb_bytes_of(GREETING_VERSION));
     put_field(&body, 4, pb_bytes_of(application));
     put_frame(ENVELOPE_HANDSHAKE_REQUEST, &body, ids, out);
     sb_done(&body);
 }
 
-void handshake_answer(pb_bytes self, handshake_verdict verdict, const char *application,
-                      uuid_source *ids, sb *out)
+void greeting_answer(pb_bytes self, greeting_verdict verdict, const char *application,
+                     uuid_source *ids, sb *out)
 {
     sb body = SB_INIT;
 
     put_field(&body, 1, self);
-    if (verdict < HANDSHAKE_ACCEPT) {
+    if (verdict < GREETING_ACCEPT) {
         sb_putc(&body, (char)pb_key(2, PB_WIRE_VARINT));
         sb_putc(&body, (char)verdict);
     }
-    put_field(&body, 3, pb_bytes_of(HANDSHAKE_VERSION));
+    put_field(&body, 3, pb_bytes_of(GREETING_VERSION));
     put_field(&body, 4, pb_bytes_of(application));
     put_frame(ENVELOPE_HANDSHAKE_RESPONSE, &body, ids, out);
     sb_done(&body);
