@@ -168,9 +168,31 @@ static broker_rc listen_at(streamr *s)
 
 /* ---- life ---- */
 
+static const char *service_missing(const streamr *s)
+{
+    const struct {
+        const void *table;
+        const char *id;
+    } needed[] = {
+        {s->config, BROKER_ID_broker_config},
+        {s->bus, BROKER_ID_broker_bus},
+        {s->net, BROKER_ID_broker_net},
+        {s->work, BROKER_ID_broker_work},
+        {s->metrics, BROKER_ID_broker_metrics},
+        {s->node, BROKER_ID_broker_node},
+        {s->transport, BROKER_ID_broker_transport},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(needed); i++)
+        if (needed[i].table == NULL)
+            return needed[i].id;
+    return NULL;
+}
+
 static broker_rc create(broker_ctx *ctx, void **self)
 {
     streamr *s = must_alloc(sizeof *s);
+    const char *missing;
 
     s->ctx = ctx;
     s->config = BROKER_SERVICE(ctx, broker_config);
@@ -180,12 +202,13 @@ static broker_rc create(broker_ctx *ctx, void **self)
     s->metrics = BROKER_SERVICE(ctx, broker_metrics);
     s->transport = BROKER_SERVICE(ctx, broker_transport);
     s->node = BROKER_SERVICE(ctx, broker_node);
-    if (s->config == NULL || s->bus == NULL || s->net == NULL || s->work == NULL ||
-        s->metrics == NULL || s->transport == NULL || s->node == NULL) {
+    missing = service_missing(s);
+    if (missing != NULL) {
         free(s);
-        return ctx->host->fail(ctx, BROKER_ENOSYS,
-                               "it needs a host with broker.config, bus, net, work, metrics, "
-                               "transport and node, version 1 each");
+        broker_failf(ctx, BROKER_ENOSYS,
+                     "this host lacks %s (and an isolated plugin has no broker.transport: leave "
+                     "'isolate' out)",
+                     missing);
     }
     *self = s;
     return BROKER_OK;

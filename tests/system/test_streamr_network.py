@@ -1,14 +1,11 @@
 """The streamr plugin among real Streamr v103 nodes: handshakes, messages in and out, entry points that go and come."""
-import json
-import os
 import re
 import subprocess
 import time
 import unittest
 
 import streamr
-import ws
-from node import ROOT, program, until
+from node import program, until
 from streamr_peers import OwnNode, PeerProcess, RealNode, all_have, key_of
 
 ALICE = "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a"
@@ -68,6 +65,44 @@ class Proxies(unittest.TestCase):
             self.entry.publish(name, key_of(4), count=3)
         until(lambda: len(own.messages(other)) == 3, what="the one comes")
         self.assertEqual(own.messages(part), [])
+        own.stop()
+
+
+class BeingOne(unittest.TestCase):
+    """Our node is the proxy, of real clients."""
+
+    def test_real_clients_read_and_publish_by_way_of_it(self):
+        part = part_of(self)
+        own = OwnNode([part], accept=True)  # alone: no entry points, found by its address
+        with PeerProcess() as peers:
+            reader = RealNode(peers, port=None, entries=[own], client=True, keep=True)
+            writer = RealNode(peers, port=None, entries=[own], client=True)
+            reader.set_proxies(part, [own], ALICE, "subscribe")
+            writer.set_proxies(part, [own], ALICE, "publish")
+            writer.publish(part, KEY, count=20)
+            all_have([reader, own], part, ALICE, range(20))
+            own.publish(part, count=20, first=100)
+            all_have([reader], part, own.address(), range(100, 120))
+            until(lambda: len(own.messages(part)) == 40, what="all are stored")
+            self.assertEqual(own.messages(part)[:20], reader.messages(part)[:20])
+            reader.set_proxies(part, [], ALICE)
+            writer.set_proxies(part, [], ALICE)
+            own.publish(part, count=1, first=900)
+            for node in (reader, writer):
+                node.stop()
+            until(lambda: own.metric("streamr_connections") == 0, what="they have left")
+        own.stop()
+
+    def test_a_node_that_does_not_accept_clients_has_none(self):
+        part = part_of(self)
+        own = OwnNode([part])
+        with PeerProcess() as peers:
+            reader = RealNode(peers, port=None, entries=[own], client=True)
+            began = reader.begin("setProxies", part=part, proxies=[own.peer()], user=ALICE, direction="subscribe", count=1)
+            until(lambda: own.metric("streamr_requests_served_total") > 0, what="it has asked")
+            own.publish(part, count=3)
+            self.assertEqual(reader.received(part), {})
+            self.assertIsNotNone(began)
         own.stop()
 
 
@@ -131,11 +166,6 @@ class Members(unittest.TestCase):
         real = RealNode(self.peers, entries=[self.entry]).join(part)
         own = OwnNode([part], entries=[self.entry])
         until(lambda: own.id in real.neighbours(part), 60, "they are neighbours")
-        socket = os.path.join(own.folder, "swap.sock")
-        said = own.node.said()
-        own.node.process.send_signal(1)  # SIGHUP swaps what has changed: nothing
-        self.assertIsNotNone(socket)
-        until(lambda: len(own.node.said()) > len(said), what="it has looked")
         result = subprocess.run([program("logstore-broker"), "swap", "--config", own.node.config, "streamr"],
                                 env=own.node.env, capture_output=True, text=True)
         self.assertEqual(result.returncode, 0, result.stderr)
@@ -145,6 +175,35 @@ class Members(unittest.TestCase):
         self.assertEqual(ports, [str(own.port)] * 2)
         until(lambda: own.id in real.neighbours(part), 60, "they are neighbours again")
         real.publish(part, key_of(6), count=5)
+        until(lambda: len(own.messages(part)) == 5, what="they came")
+        own.stop()
+        real.stop()
+
+
+    def test_one_that_was_killed_is_taken_back_under_its_id(self):
+        part = part_of(self)
+        real = RealNode(self.peers, entries=[self.entry]).join(part)
+        own = OwnNode([part], entries=[self.entry])
+        until(lambda: own.id in real.neighbours(part), 60, "they are neighbours")
+        own.kill()
+        own.restart()
+        until(lambda: own.id in real.neighbours(part), 60, "they are neighbours again")
+        real.publish(part, key_of(8), count=5)
+        until(lambda: len(own.messages(part)) == 5, what="they came")
+        own.stop()
+        real.stop()
+
+    def test_taken_out_it_leaves_and_put_back_it_joins(self):
+        part = part_of(self)
+        real = RealNode(self.peers, entries=[self.entry]).join(part)
+        own = OwnNode([part], entries=[self.entry])
+        until(lambda: own.id in real.neighbours(part), 60, "they are neighbours")
+        for command in ("disable", "enable"):
+            result = subprocess.run([program("logstore-broker"), command, "--config", own.node.config, "streamr"],
+                                    env=own.node.env, capture_output=True, text=True)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            until(lambda: (own.id in real.neighbours(part)) == (command == "enable"), 60, command)
+        real.publish(part, key_of(9), count=5)
         until(lambda: len(own.messages(part)) == 5, what="they came")
         own.stop()
         real.stop()

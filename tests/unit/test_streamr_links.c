@@ -1011,8 +1011,13 @@ Test(streamr_links, entry_points_are_kept_connected_and_asked)
     fake_forget(l->last);
     fake_pass(2000);
     cr_assert_eq(l->n_accepted, 2, "dialled again");
+    sb_clear(&frame);
+    greeting_answer(descriptor_of(point), GREETING_ACCEPT, "raw", &ids, &frame);
+    raw_say(l->last, &frame);
     entry_free(en);
+    node_free(n);
+    cr_assert_eq(l->last->code, 3001, "the dialling side says 3001");
     fake_forget(l->last);
     sb_done(&frame);
-    node_free(n), node_free(point);
+    node_free(point);
 }

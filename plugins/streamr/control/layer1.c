@@ -158,9 +158,9 @@ static void closest_peers(control *c, const peers_from *from, const envelope *e,
 
     if (node_id_of(q->node_id, &target))
         contacts_list(p, &target, &from->id, &answer.peers, &c->arena);
-    contact_add(p, from);
     if (call != NULL)
         peers_reply(call, &dht_closest_response_table, &answer);
+    contact_add(p, from); /* not before: it may take the place of one that is named */
 }
 
 static void ring_peers(control *c, const peers_from *from, const envelope *e, const void *msg,
@@ -172,9 +172,9 @@ static void ring_peers(control *c, const peers_from *from, const envelope *e, co
 
     contacts_list(p, &from->id, &from->id, &answer.left, &c->arena);
     answer.right = answer.left;
-    contact_add(p, from);
     if (call != NULL)
         peers_reply(call, &dht_ring_response_table, &answer);
+    contact_add(p, from);
 }
 
 static void leave(control *c, const peers_from *from, const envelope *e, const void *msg,

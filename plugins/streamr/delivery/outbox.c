@@ -60,13 +60,14 @@ void parcel_free(void *arg)
 
 /* ---- The box ---- */
 
-static parcel *take_first(outbox *o)
+/* Takes out what *at points to. */
+static parcel *take(outbox *o, parcel **at)
 {
-    parcel *c = o->first;
+    parcel *c = *at;
 
-    o->first = c->next;
-    if (o->first == NULL)
-        o->end = &o->first;
+    *at = c->next;
+    if (c->next == NULL)
+        o->end = at;
     o->n--;
     o->bytes -= c->bytes.len;
     return c;
@@ -74,7 +75,7 @@ static parcel *take_first(outbox *o)
 
 static void give_up_first(part *p)
 {
-    parcel *c = take_first(&p->outbox);
+    parcel *c = take(&p->outbox, &p->outbox.first);
 
     p->d->count.unsent++;
     if (p->d->calls.on_unsent != NULL)
@@ -123,23 +124,32 @@ void outbox_add(part *p, const delivery_bytes *message, bool is_checked)
         set_alarm(p);
 }
 
-void outbox_flush(part *p)
+static void put_back(outbox *o, parcel **at, parcel *c)
 {
-    outbox *o = &p->outbox;
+    c->next = *at;
+    *at = c;
+    if (c->next == NULL)
+        o->end = &c->next;
+    o->n++;
+    o->bytes += c->bytes.len;
+}
 
-    while (o->first != NULL) {
-        parcel *c = take_first(o);
+bool outbox_flush(part *p)
+{
+    parcel **at = &p->outbox.first;
 
-        if (relay_send_parcel(p, c))
+    while (*at != NULL) {
+        parcel *c = take(&p->outbox, at);
+        relay_result result = relay_send(p, c);
+
+        if (result == RELAY_DONE)
             continue;
-        c->next = o->first;
-        if (o->first == NULL)
-            o->end = &c->next;
-        o->first = c;
-        o->n++;
-        o->bytes += c->bytes.len;
-        return;
+        put_back(&p->outbox, at, c);
+        if (result == RELAY_FULL)
+            return false;
+        at = &c->next;
     }
+    return true;
 }
 
 void outbox_end(part *p)

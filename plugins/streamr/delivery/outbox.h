@@ -32,8 +32,9 @@ typedef struct outbox {
 } outbox;
 
 void outbox_add(part *p, const delivery_bytes *message, bool is_checked);
-/* There is somebody to send to. */
-void outbox_flush(part *p);
+/* Send what can be sent. A message that is for nobody here (a key request for no client of ours)
+ * holds up no other. False: queues are full, what comes now must wait behind the rest. */
+bool outbox_flush(part *p);
 /* on_unsent() for all. */
 void outbox_end(part *p);
 

@@ -192,7 +192,7 @@ delivery_fate relay_publish(part *p, const delivery_bytes *message, const char *
     if (*why != NULL)
         return DELIVERY_REFUSED;
     /* What waits is not in its chain yet: nobody can have it, so no echo of it comes. */
-    if (p->outbox.first != NULL || targets(p, &g, NULL) == 0) {
+    if ((p->outbox.first != NULL && !outbox_flush(p)) || targets(p, &g, NULL) == 0) {
         outbox_add(p, message, false);
         return DELIVERY_WAITS;
     }
@@ -209,7 +209,7 @@ delivery_fate relay_publish(part *p, const delivery_bytes *message, const char *
     return sent > 0 ? DELIVERY_SENT : DELIVERY_WAITS;
 }
 
-bool relay_send_parcel(part *p, parcel *c)
+relay_result relay_send(part *p, parcel *c)
 {
     node_id given[RECENT_TARGETS_MAX];
     bool is_new = true;
@@ -218,7 +218,7 @@ bool relay_send_parcel(part *p, parcel *c)
 
     must(glance_read(c->bytes, &g) == NULL);
     if (targets(p, &g, NULL) == 0)
-        return false;
+        return RELAY_NOBODY;
     if (!c->is_checked) {
         is_new = check(p, &g) == GAPS_NEW;
         c->is_checked = true;
@@ -226,10 +226,10 @@ bool relay_send_parcel(part *p, parcel *c)
     }
     sent = is_new ? spread(p, &g, NULL, c->bytes, given) : 0;
     if (is_new && sent == 0)
-        return false;
+        return RELAY_FULL;
     if (is_new && sent < p->d->settings.min_targets)
         recent_add(p->recent, c, c->bytes.len, NULL, given, sent, peers_now_ms(p->d->peers));
     else
         parcel_free(c);
-    return true;
+    return RELAY_DONE;
 }

@@ -11,8 +11,9 @@
 /* The last thing done for a call: on_message() may leave the part. */
 void relay_in(part *p, const peers_from *from, pb_bytes message);
 delivery_fate relay_publish(part *p, const delivery_bytes *message, const char **why);
-/* A published message that waited: true when it is done with, the parcel is gone then. */
-bool relay_send_parcel(part *p, parcel *c);
+/* A published message that waited; its parcel is taken when DONE. */
+typedef enum relay_result { RELAY_DONE, RELAY_NOBODY, RELAY_FULL } relay_result;
+relay_result relay_send(part *p, parcel *c);
 /* Give the last messages to one that is new. */
 void relay_feed(part *p, const node_id *to);
 
