@@ -320,6 +320,7 @@ class OwnNode:
         if self.subscribe and self.ws_port:
             for part in self.parts:
                 self._follow(part)
+        until(lambda: self.metric("streamr_stream_parts") >= len(self.parts), what="it is in its stream parts")
         return self
 
     def restart(self):
