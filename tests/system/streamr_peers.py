@@ -253,8 +253,12 @@ class SdkClient:
 
     def accepted(self, stream, count, seconds=30, partition=0):
         """The first count messages that it accepted."""
-        until(lambda: self.ask("count", stream=stream, partition=partition)["accepted"] >= count, seconds,
-              "the SDK accepts %d messages: %s" % (count, self.name))
+        try:
+            until(lambda: self.ask("count", stream=stream, partition=partition)["accepted"] >= count, seconds)
+        except AssertionError:
+            report = self.report(stream, partition)
+            raise AssertionError("within %s s the SDK accepted %d of %d messages; its errors: %s" % (
+                seconds, len(report["accepted"]), count, report["errors"])) from None
         return self.report(stream, partition)["accepted"]
 
     def resend(self, stream, **q):

@@ -14,7 +14,7 @@ from streamr_peers import PeerProcess, RealNode, Sdk, SdkClient, StandIn, all_ha
 ALICE = "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a"
 KEY = "11" * 32
 LONG = os.environ.get("LONG") == "1"
-VIGIL_S = 600 if LONG else 90
+VIGIL_S = int(os.environ.get("VIGIL_S", 600 if LONG else 90))
 peers = None
 
 
