@@ -1,5 +1,5 @@
-/* greeting -- the handshake of a connection (spec 4.3): what two nodes say to each other first, read,
- * judged and written.
+/* greeting -- the handshake of a connection (spec 4.3): what two nodes say to each other first,
+ * read, judged and written.
  *
  * Pure: no sockets, no clock. [any] */
 #ifndef STREAMR_LINKS_GREETING_H
