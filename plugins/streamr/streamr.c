@@ -35,7 +35,12 @@ static void on_connected(void *arg, const node_id *id, pb_bytes descriptor)
 
     (void)descriptor;
     node_id_text(id, text);
-    broker_logf(s->ctx, BROKER_LOG_DEBUG, "connected to node %s", text);
+    if (s->entry == NULL || !entry_is_point(s->entry, id)) {
+        broker_logf(s->ctx, BROKER_LOG_DEBUG, "connected to node %s", text);
+        return;
+    }
+    broker_logf(s->ctx, BROKER_LOG_INFO, "connected to entry point %s", text);
+    s->said_failed_ms = 0;
 }
 
 static void on_lost(void *arg, const node_id *id, peers_loss how)
@@ -44,8 +49,10 @@ static void on_lost(void *arg, const node_id *id, peers_loss how)
     char text[NODE_ID_TEXT_LEN + 1];
 
     node_id_text(id, text);
-    broker_logf(s->ctx, BROKER_LOG_DEBUG, "node %s %s", text,
-                how == PEERS_LEFT ? "has left" : "is no longer connected");
+    broker_logf(s->ctx,
+                s->entry != NULL && entry_is_point(s->entry, id) ? BROKER_LOG_INFO
+                                                                 : BROKER_LOG_DEBUG,
+                "node %s %s", text, how == PEERS_LEFT ? "has left" : "is no longer connected");
 }
 
 /* An entry point that does not answer is worth a line, now and then. */

@@ -6,7 +6,7 @@ import { startStubChain, ADDR, ALL, PUBSUB, SUB } from './stub-chain.mjs'
 import { signer, hex } from './lib.mjs'
 import { serve, freePort } from './commands.mjs'
 const require = createRequire(import.meta.url)
-const { StreamrClient, convertStreamMessageToBytes } = require('@streamr/sdk')
+const { StreamrClient, StreamPermission, convertStreamMessageToBytes } = require('@streamr/sdk')
 
 const stub = await startStubChain(0)
 const clients = new Map() // name -> { client, address, subscriptions: Map part -> seen }
@@ -61,6 +61,13 @@ await serve({
             messages.push(hex(convertStreamMessageToBytes(streamMessage)))
         }
         return { messages }
+    },
+    // Transactions, on a chain that was given. rights: of edit, delete, publish, subscribe, grant; user null: everybody.
+    create: async ({ client, path, partitions = 1 }) => ({ stream: (await of(client).client.createStream({ id: path, partitions })).id }),
+    permit: ({ client, stream, user, rights }) => {
+        const permissions = rights.map((r) => StreamPermission[r.toUpperCase()])
+        return of(client).client.setPermissions({ streamId: stream, assignments: [user ? { userId: user, permissions } : { public: true, permissions }] })
+            .then(() => undefined)
     },
     // how: rotate (the next message carries the new key) or rekey (it is asked for).
     rotate: ({ client, stream, how = 'rotate' }) => of(client).client.updateEncryptionKey({ streamId: stream, distributionMethod: how }),

@@ -253,8 +253,12 @@ class SdkClient:
 
     def accepted(self, stream, count, seconds=30, partition=0):
         """The first count messages that it accepted."""
-        until(lambda: self.ask("count", stream=stream, partition=partition)["accepted"] >= count, seconds,
-              "the SDK accepts %d messages: %s" % (count, self.name))
+        try:
+            until(lambda: self.ask("count", stream=stream, partition=partition)["accepted"] >= count, seconds)
+        except AssertionError:
+            report = self.report(stream, partition)
+            raise AssertionError("within %s s the SDK accepted %d of %d messages; its errors: %s" % (
+                seconds, len(report["accepted"]), count, report["errors"])) from None
         return self.report(stream, partition)["accepted"]
 
     def resend(self, stream, **q):
@@ -273,7 +277,8 @@ class OwnNode:
     kind = "own"
 
     def __init__(self, parts, node_id=None, port=0, entries=None, key=None, accept=False, folder=None, proxies=None,
-                 plugins=None, chain=None, subscribe=True, control=None, relay=()):
+                 plugins=None, subscribe=True, control=None, config=None, ready=True, relay=()):
+        """ready: wait until it takes part in all of its stream parts."""
         self.id, self.parts, self.subscribe = node_id or os.urandom(20).hex(), list(parts), subscribe
         self.folder = folder or tempfile.mkdtemp(prefix="logstore-streamr-")
         self.key_file = os.path.join(self.folder, "key")
@@ -296,22 +301,25 @@ class OwnNode:
                     "logStore": {"db": {"dataPath": os.path.join(self.folder, "db"), "minFreeBytes": 0}},
                     "websocket": {"port": 0, "payloadMetadata": True}}
         sections.update(plugins or {})
-        config = {"mode": {"type": "standalone", "trackedStreams": [{"id": s, "partitions": n} for s, n in streams.items()]}}
+        config = dict({"mode": {"type": "standalone", "trackedStreams": [{"id": s, "partitions": n} for s, n in streams.items()]}},
+                      **config or {})
         self.node = Node(self.folder, config=config, plugins={k: v for k, v in sections.items() if v is not None})
-        self.counts, self.readers, self.publishers = {}, [], {}
-        self.start()
+        self.counts, self.readers = {}, []
+        self.start(ready)
 
     @staticmethod
     def at(peer):
         peer = peer if isinstance(peer, dict) else peer.peer()
         return {"nodeId": peer["nodeId"], "websocket": {"host": "127.0.0.1", "port": peer["port"], "tls": False}}
 
-    def start(self):
+    def start(self, ready=True):
         self.node.start()
         found = re.search(r"Streamr node on wss?://\S+:(\d+)", self.node.said())
         self.port = int(found.group(1)) if found else None
         found = re.search(r"websocket: listening on wss?://\S+:(\d+)|listening on wss?://\S+:(\d+)", self.node.said())
         self.ws_port = int(found.group(1) or found.group(2)) if found else None
+        if ready:
+            until(lambda: self.metric("streamr_stream_parts") >= len(self.parts), 15, "it is in its stream parts")
         if self.subscribe and self.ws_port:
             for part in self.parts:
                 self._follow(part)

@@ -9,7 +9,7 @@ import time
 import unittest
 
 import ws
-from node import BUILD, Node, until
+from node import BUILD, OWNER, Node, generate, split, until
 from streamr import Peer, descriptor, field, fields, handshake, request
 from test_tls import certificate
 
@@ -192,6 +192,40 @@ class Hostile(unittest.TestCase):
                 self.assertEqual(3 in answer, reachable)
                 self.assertEqual(answer[1], [b"127.0.0.1"])
                 self.assertEqual(answer[5], [b"1.1"])
+
+
+class Messages(unittest.TestCase):
+    """What a stream part brings is checked as an upload is."""
+
+    def test_forged_and_broken_messages_are_not_stored_and_good_ones_beside_them_are(self):
+        stream = OWNER + "/hostile"
+        service = "stream-part-delivery-%s#0" % stream
+        start = int(time.time() * 1000) - 5000
+        good = split(generate(300, stream=stream, start=start))
+        other = split(generate(3, stream=OWNER + "/other", start=start))
+        node = broker(OUR, mode={"type": "standalone", "trackedStreams": [{"id": stream}, {"id": OWNER + "/other"}]}).start()
+
+        def send(peer, message, name=service):
+            peer.send(request(name, "sendStreamMessage", "StreamMessage", message, True))
+        with Peer(port_of(node)) as enemy, Peer(port_of(node)) as friend:
+            enemy.join()
+            friend.join()
+            for i, message in enumerate(good[:200]):
+                send(enemy, message[:-1] + bytes([message[-1] ^ 1]))  # the end, where the signature is or the content
+                send(enemy, os.urandom(len(message)))
+                send(enemy, message[:i])
+            for message in other:
+                send(enemy, message)  # of another stream part
+            enemy.send(request(service, "sendStreamMessage", "dht.PingRequest", b"", True))
+            enemy.ping()
+            for message in good[200:]:
+                send(friend, message)
+            until(lambda: len(set(node.raw(stream)) & set(good)) >= 100, what="the good ones are stored")
+            stored = set(node.raw(stream))
+            self.assertLessEqual(stored, set(good), "something forged is stored")
+            self.assertEqual(node.raw(OWNER + "/other"), [])
+            friend.ping()
+        node.stop()
 
 
 class Alone(unittest.TestCase):

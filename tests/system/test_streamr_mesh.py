@@ -14,7 +14,7 @@ from streamr_peers import PeerProcess, RealNode, Sdk, SdkClient, StandIn, all_ha
 ALICE = "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a"
 KEY = "11" * 32
 LONG = os.environ.get("LONG") == "1"
-VIGIL_S = 600 if LONG else 90
+VIGIL_S = int(os.environ.get("VIGIL_S", 600 if LONG else 90))
 peers = None
 
 
@@ -130,6 +130,22 @@ class Mesh(Nodes):
         parts = {p["id"]: [n["nodeId"] for n in p["neighbours"]] for p in entry.info(own)["parts"]}
         found = parts.get(self.part, [])
         return found if len(found) == 1 else None
+
+
+class Join(Nodes):
+    def test_a_real_node_finds_ours_at_once(self):
+        entry = self.real()
+        own = self.own([entry])
+        if own.kind == "own":  # it has looked for others, listed itself and looked again: now it must be found
+            until(lambda: own.metric("streamr_requests_sent_total") >= 4, what="it is listed")
+        real = self.real([entry]).join(self.part)
+        until(lambda: own.id in real.neighbours(self.part), 3, "they are neighbours")
+
+    def test_what_is_published_at_once_after_start_leaves(self):
+        entry = self.real().join(self.part)
+        own = self.own([entry], ready=False)
+        own.publish(self.part, count=10)
+        all_have([entry], self.part, own.address(), range(10))
 
 
 class Proxies(Nodes):

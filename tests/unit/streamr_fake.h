@@ -68,7 +68,7 @@ static struct {
     uint32_t ports;
     size_t bufs; /* not released yet */
     bool bus_full;
-    size_t n_admissions, in_place;
+    size_t n_admissions, in_place, n_connects;
     sb admitted;
     void (*room)(void *arg);
     void *room_arg;
@@ -197,6 +197,7 @@ static broker_rc fake_connect(broker_ctx *ctx, const broker_net_options *opt,
     (void)ctx;
     *out = fake_connecting(opt->port, opt->path);
     (*out)->calls = *calls;
+    fake.n_connects++;
     (*out)->high = opt->high_water;
     return BROKER_OK;
 }
@@ -233,6 +234,11 @@ static void fake_resume(broker_conn *c)
     c->paused = false;
 }
 
+static size_t fake_queued(broker_conn *c)
+{
+    return c->other != NULL ? c->other->inbox.len - c->other->at : 0;
+}
+
 static broker_str fake_address(broker_conn *c)
 {
     return c->address;
@@ -260,6 +266,7 @@ static const broker_net fake_net = {.size = sizeof fake_net,
                                     .send_buf = fake_send_buf,
                                     .pause = fake_pause,
                                     .resume = fake_resume,
+                                    .queued = fake_queued,
                                     .address = fake_address,
                                     .close = fake_close};
 

@@ -757,6 +757,54 @@ Test(messages, published_twice_or_out_of_their_chain_are_not_sent)
     rig_free(r);
 }
 
+Test(messages, that_come_in_a_frame_much_larger_than_they_are_do_not_hold_it)
+{
+    rig *r = rig_new();
+    peers *s[1];
+    node *a = crowded(r, 1, s);
+    sb padding = SB_INIT, m = message(1);
+    pb_bytes blown_up;
+    envelope e = {.kind = ENVELOPE_NOTIFICATION,
+                  .service = pb_bytes_of(SERVICE),
+                  .method = pb_bytes_of("sendStreamMessage"),
+                  .type = pb_bytes_of("StreamMessage"),
+                  .body = pb_bytes_from(m.data, m.len)};
+
+    memset(sb_room(&padding, 100000), 'x', 100000);
+    blown_up = pb_bytes_from(padding.data, 100000);
+    e.request_id = blown_up;
+    a->kept = (struct broker_buf *)a; /* the callee wants none */
+    fake_send(s[0], a->p, &e);
+    fake_run(r->net, 100);
+    a->kept = NULL;
+    cr_assert_eq(a->n_got, 1);
+    cr_assert_eq(fake_buffers(r->net), 0, "100 kB are held for a message of %zu bytes", m.len);
+    rig_free(r);
+    sb_done(&padding);
+    sb_done(&m);
+}
+
+Test(messages, missing_for_more_than_a_minute_are_counted_once)
+{
+    rig *r = rig_new();
+    peers *s[1];
+    node *a = crowded(r, 1, s);
+    played p1 = {.answers_updates = true};
+
+    let_play(s[0], &p1);
+    tell_bytes(s[0], a->p, message_of("c", 1, 0, 3));
+    tell_bytes(s[0], a->p, message_of("c", 5, 3, 3)); /* 3 is missing, and maybe 2 */
+    tell_bytes(s[0], a->p, message_of("c", 9, 7, 3));
+    fake_run(r->net, 20000);
+    cr_assert_eq(look(a).info.holes, 2);
+    tell_bytes(s[0], a->p, message_of("c", 7, 5, 3));
+    fake_run(r->net, 20000);
+    cr_assert_eq(count(a)->missing, 0);
+    fake_run(r->net, 300000);
+    cr_assert_eq(count(a)->missing, 1);
+    rig_free(r);
+}
+
 static unsigned references;
 
 static void retain(void *owner)

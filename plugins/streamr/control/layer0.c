@@ -94,12 +94,19 @@ static void forward(control *c, const peers_from *from, const envelope *e, const
         ack(call, r, DHT_ROUTE_NO_TARGETS);
 }
 
-/* Operations on data: this node is not among those that can answer. */
+/* Operations on data go no further than here. */
 static void route_request(control *c, const peers_from *from, const envelope *e, const void *msg,
                           peers_call *call)
 {
-    (void)c, (void)from, (void)e;
-    ack(call, msg, DHT_ROUTE_NO_TARGETS);
+    const dht_route *r = msg;
+
+    (void)e;
+    if (dedup_seen(c->routed, r->request_id.ptr, r->request_id.len)) {
+        ack(call, r, DHT_ROUTE_DUPLICATE);
+        return;
+    }
+    ack(call, r, DHT_ROUTE_NO_TARGETS);
+    operation_report(c, from, r);
 }
 
 /* ---- data ---- */

@@ -53,6 +53,10 @@ void methods_serve(control *c, const method *methods, size_t n, const peers_from
 /* A descriptor decoded into the arena; NULL: it cannot be. */
 dht_peer *peer_of(pb_bytes descriptor, pb_arena *arena);
 
+/* ---- operation.c ---- */
+/* Tell who began the operation inside r that it ends here; r lies in the arena. */
+void operation_report(control *c, const peers_from *from, const dht_route *r);
+
 /* ---- one file each ---- */
 void layer0_serve(control *c);
 void layer1_serve(control *c);

@@ -249,7 +249,11 @@ broker_rc links_send_buf(peer_link *l, broker_buf *buf, pb_bytes frame)
 
 bool links_is_full(const peer_link *l)
 {
-    return l->sock != NULL && l->sock->full;
+    const links *ls = l->links;
+
+    return l->sock != NULL &&
+           (l->sock->full ||
+            (ls->queued >= LINKS_HIGH_ALL && ls->net->queued(l->sock->conn) >= LINKS_HIGH_THEN));
 }
 
 void links_close(peer_link *l, link_end end)
@@ -363,8 +367,10 @@ static void on_tick(void *arg)
     links *ls = arg;
     uint64_t now_ms = links_now(ls);
 
+    ls->queued = 0;
     for (sock *s = ls->socks, *next; s != NULL; s = next) {
         next = s->next;
+        ls->queued += ls->net->queued(s->conn);
         sock_tick(s, now_ms);
     }
     expire_making(ls, now_ms);

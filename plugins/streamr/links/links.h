@@ -15,14 +15,18 @@
 #define HOST_ROOM        256u   /* of a host's name, with its NUL */
 #define LINKS_CONNECT_MS 5000u  /* the socket; then the handshake */
 #define LINKS_SETUP_MS   15000u /* from the first step to an open connection */
-#define LINKS_HIGH       (1024u * 1024u)
-#define LINKS_STUCK_MS   30000u /* above LINKS_HIGH for so long: closed */
-#define LINKS_IDLE_MS    20000u /* not used for so long: may be closed for others' sake */
-#define LINKS_SWEEP_MS   5000u
-#define LINKS_WAIT_MAX   (1024u * 1024u) /* bytes that wait until a link is open */
-#define LINKS_WAIT_N     64u             /* and frames */
-#define LINKS_LOCKS      16u             /* of one peer */
-#define LINKS_LOCK_TEXT  64u             /* bytes of a lock's id; longer ones are not kept */
+/* Queued to one peer: it gets nothing more. Bursts are longer than one turn of the loop. */
+#define LINKS_HIGH (8u * 1024u * 1024u)
+/* Queued to all: then this much to one is enough. */
+#define LINKS_HIGH_ALL  (64u * 1024u * 1024u)
+#define LINKS_HIGH_THEN (1024u * 1024u)
+#define LINKS_STUCK_MS  30000u /* above LINKS_HIGH for so long: closed */
+#define LINKS_IDLE_MS   20000u /* not used for so long: may be closed for others' sake */
+#define LINKS_SWEEP_MS  5000u
+#define LINKS_WAIT_MAX  (1024u * 1024u) /* bytes that wait until a link is open */
+#define LINKS_WAIT_N    64u             /* and frames */
+#define LINKS_LOCKS     16u             /* of one peer */
+#define LINKS_LOCK_TEXT 64u             /* bytes of a lock's id; longer ones are not kept */
 
 typedef struct links links;
 typedef struct sock sock;

@@ -82,6 +82,7 @@ struct links {
     peer_link *ended, **ended_last;
     sock *socks;
     unsigned n_open, n_making, n_accepted, n_probes;
+    size_t queued; /* to all, at the last tick, and what was sent since */
     bool paused, leaving;
     broker_timer *timer, *soon;
     uint64_t swept_ms;

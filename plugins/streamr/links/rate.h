@@ -1,4 +1,5 @@
-/* rate -- how much a peer may send a second: a token bucket that holds one second's worth.
+/* rate -- how much a peer may send a second: a token bucket that holds a fifth of that: a
+ * burst is passed on to all neighbours at once.
  *
  * A peer that has used it up is not read until it is filled again; nothing is dropped. [any] */
 #ifndef STREAMR_LINKS_RATE_H
@@ -14,9 +15,13 @@ typedef struct rate {
     uint64_t filled_ms;
 } rate;
 
+static inline int64_t rate_room(uint32_t per_s)
+{
+    return per_s / 5 + 1;
+}
 static inline void rate_init(rate *r, uint32_t per_s, uint64_t now_ms)
 {
-    *r = (rate){per_s, now_ms};
+    *r = (rate){rate_room(per_s), now_ms};
 }
 static inline void rate_fill(rate *r, uint32_t per_s, uint64_t now_ms)
 {
@@ -26,7 +31,7 @@ static inline void rate_fill(rate *r, uint32_t per_s, uint64_t now_ms)
     if (more == 0)
         return; /* what is less than a token is not lost */
     r->filled_ms = now_ms;
-    r->tokens = r->tokens + more < (int64_t)per_s ? r->tokens + more : (int64_t)per_s;
+    r->tokens = r->tokens + more < rate_room(per_s) ? r->tokens + more : rate_room(per_s);
 }
 /* False: it was the last for now. */
 static inline bool rate_take(rate *r, size_t bytes)

@@ -78,6 +78,7 @@ static broker_rc sent(sock *s, broker_rc rc, size_t len)
         return BROKER_EGONE;
     links_add(ls, LINKS_COUNT_FRAMES_OUT, 1);
     links_add(ls, LINKS_COUNT_BYTES_OUT, len);
+    ls->queued += len;
     if (rc == BROKER_AGAIN && !s->full) {
         s->full = true;
         s->full_since_ms = links_now(ls);
