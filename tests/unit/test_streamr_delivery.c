@@ -789,6 +789,25 @@ Test(messages, wait_while_all_queues_are_full)
     rig_free(r);
 }
 
+Test(messages, published_when_queues_have_room_again_come_after_those_that_wait)
+{
+    rig *r = rig_new();
+    node *a = add(r, 'a'), *b = add(r, 'b');
+
+    join(a), join(b);
+    fake_run(r->net, 3000);
+    fake_set_full(a->p, b->p, true);
+    cr_assert_eq(publish(a, 1), DELIVERY_WAITS);
+    cr_assert_eq(publish(a, 2), DELIVERY_WAITS);
+    fake_set_full(a->p, b->p, false);
+    cr_assert_eq(publish(a, 3), DELIVERY_SENT);
+    fake_run(r->net, 3000);
+    cr_assert_eq(b->n_got, 3, "%u came", b->n_got);
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(b->got[i], i + 1);
+    rig_free(r);
+}
+
 Test(messages, one_full_queue_holds_up_nobody_else)
 {
     rig *r = rig_new();
