@@ -110,6 +110,42 @@ class Assignments(unittest.TestCase):
         self.assertTrue(self.stored(node, stream))
         node.stop()
 
+    def test_nobody_is_told_of_what_a_crash_would_forget(self):
+        stream = self.stream()
+        node = self.node()
+        in_the_way = os.path.join(node.folder, ".logstore", "logstore", "assignments.new")
+        until(lambda: node.metric("chain_events_block"), what="the chain is read")
+        os.mkdir(in_the_way)
+        with node.listen() as heard:
+            self.assign(stream)
+            node.takes(stream)
+            until(lambda: node.get("/readyz")[0] == 503, what="the node says what it cannot do")
+            self.assertIn("would be forgotten in a crash", node.get("/readyz")[2].decode())
+            self.assertTrue(self.stored(node, stream))
+            self.assertFalse(node.json("/assignments")["streams"][0]["announced"])
+            os.rmdir(in_the_way)
+            self.assertEqual(json.loads(heard.receive()), {"streamPart": stream + "#0"})
+        until(lambda: node.get("/readyz")[0] == 200, what="the node is well")
+        node.stop()
+
+    def test_a_damaged_file_is_no_file(self):
+        stream = self.stream()
+        node = self.node()
+        self.assign(stream)
+        node.takes(stream)
+        node.announced(stream)
+        node.stop()
+        path = os.path.join(node.folder, ".logstore", "logstore", "assignments")
+        with open(path, "rb") as file:
+            good = file.read()
+        for bad in (b"", good[:-1], good[:40] + bytes([good[40] ^ 1]) + good[41:]):
+            with open(path, "wb") as file:
+                file.write(bad)
+            node.start()
+            node.takes(stream, what="the chain has said it again")
+            self.assertIn("is damaged, or of another cluster", node.said())
+            node.stop()
+
     def test_what_was_assigned_and_taken_while_the_node_was_down_is_found(self):
         gone, kept, new = self.stream(), self.stream(), self.stream()
         node = self.node(first_block=None)
