@@ -21,7 +21,7 @@ bool child_is_over(child *c);
 /* End it, and what it has started. */
 void child_kill(child *c);
 /* Wait for its end so long, then kill it. */
-void child_wait(child *c, uint64_t ms);
+void child_wait(child *c, unsigned ms);
 /* "SIGSEGV", "status 3". */
 void child_say(const child *c, sb *out);
 

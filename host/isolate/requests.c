@@ -2,6 +2,7 @@
  * bodies both ways. [loop], but for what says [worker] */
 #include "isolate/parts.h"
 #include "isolate/response.h"
+#include "isolate/stream.h"
 
 #include "http/http.h"
 #include "pack/pack.h"
@@ -21,29 +22,6 @@ struct path {
     bool resumes;
 };
 
-/* Bytes that wait: of a streamed answer until they are pulled, of a body until it is received. */
-typedef struct part {
-    struct part *next;
-    broker_buf *buf;
-    broker_bytes bytes;
-    bool is_last;
-} part;
-
-typedef struct parts {
-    part *first, **last;
-} parts;
-
-/* The answer of a request as it is streamed: chunks come on the loop and go on workers. */
-typedef struct stream {
-    uv_mutex_t lock;
-    channel *frames; /* under lock, as the rest; NULL: the process is gone */
-    parts parts;
-    size_t waiting; /* bytes */
-    bool closed;    /* the request may not be woken any more */
-    bool ended;
-    broker_rc rc; /* when it has */
-} stream;
-
 struct call {
     call *next, **link;
     standin *s;
@@ -53,43 +31,12 @@ struct call {
     bool has_body, received, saves, paused, full, over;
     size_t sent; /* of its body, and not handled */
     answer saved;
-    parts late; /* of its body, which came when it was saved already */
+    pieces late; /* of its body, which came when it was saved already */
     stream *stream;
     loop_call gone;
 };
 
-/* ---- parts ---- */
-
-static void parts_put(parts *list, broker_buf *buf, broker_bytes bytes, bool is_last)
-{
-    part *p = must_alloc(sizeof *p);
-
-    *p = (part){NULL, buf, bytes, is_last};
-    buf_retain(buf);
-    if (list->first == NULL)
-        list->last = &list->first;
-    *list->last = p;
-    list->last = &p->next;
-}
-
-static void parts_drop(parts *list)
-{
-    part *p = list->first;
-
-    list->first = p->next;
-    buf_release(p->buf);
-    free(p);
-}
-
 /* ---- life of a call ---- */
-
-static void stream_free(stream *t)
-{
-    while (t->parts.first != NULL)
-        parts_drop(&t->parts);
-    uv_mutex_destroy(&t->lock);
-    free(t);
-}
 
 static void on_call_gone(loop_call *posted)
 {
@@ -100,10 +47,9 @@ static void on_call_gone(loop_call *posted)
     *c->link = c->next;
     if (c->next != NULL)
         c->next->link = c->link;
-    if (c->stream != NULL)
-        stream_free(c->stream);
+    stream_free(c->stream);
     while (c->late.first != NULL)
-        parts_drop(&c->late);
+        pieces_drop(&c->late);
     sb_done(&c->saved.bytes);
     free(c);
 }
@@ -192,7 +138,7 @@ static void on_body(void *self, broker_req *req, broker_buf *buf, broker_bytes b
         return;
     if (c->saved.state == HERE || !c->received) {
         /* It was saved for another build, and the change was given up. */
-        parts_put(&c->late, buf, bytes, last != 0);
+        pieces_put(&c->late, buf, bytes, last != 0);
         c->s->http->pause(req);
         if (c->saved.state == HERE)
             call_resume(c);
@@ -447,61 +393,11 @@ fault requests_route(standin *s, broker_bytes body, words_result *r, sb *text)
 
 /* ---- answers ---- */
 
-/* [worker] */
-static broker_rc pull(void *self, broker_writer *out)
+static void on_stream_closed(void *arg)
 {
-    call *c = self;
-    stream *t = c->stream;
-    uint32_t gone = 0;
-    broker_rc rc;
+    call *c = arg;
 
-    uv_mutex_lock(&t->lock);
-    while (t->parts.first != NULL) {
-        broker_bytes bytes = t->parts.first->bytes;
-
-        if (out->write(out, bytes.ptr, bytes.len) != BROKER_OK)
-            break;
-        gone += (uint32_t)bytes.len;
-        parts_drop(&t->parts);
-    }
-    t->waiting -= gone;
-    if (gone != 0 && t->frames != NULL) {
-        uint8_t body[12];
-
-        put_u64be(body, c->number);
-        put_u32be(body + 8, gone);
-        channel_send(t->frames, WORD_TAKEN, (broker_bytes){body, sizeof body}, no_bytes);
-    }
-    rc = t->parts.first == NULL && t->ended ? t->rc : gone != 0 ? BROKER_OK : BROKER_AGAIN;
-    uv_mutex_unlock(&t->lock);
-    return rc;
-}
-
-/* [worker] */
-static void stream_close(void *self)
-{
-    call *c = self;
-    uint8_t body[8];
-
-    uv_mutex_lock(&c->stream->lock);
-    put_u64be(body, c->number);
-    if (c->stream->frames != NULL)
-        channel_send(c->stream->frames, WORD_CLOSE, (broker_bytes){body, sizeof body}, no_bytes);
-    c->stream->frames = NULL;
-    c->stream->closed = true;
-    uv_mutex_unlock(&c->stream->lock);
     loop_post(c->s->loop, &c->gone);
-}
-
-static void stream_begin(call *c, const broker_response *r)
-{
-    stream *t = must_alloc(sizeof *t);
-    broker_body body = {sizeof body, 0, c, pull, stream_close, NULL};
-
-    must(uv_mutex_init(&t->lock) == 0);
-    t->frames = c->s->frames;
-    c->stream = t;
-    c->s->http->stream(c->req, r, &body);
 }
 
 static fault answered(standin *s, uint8_t word, broker_bytes body)
@@ -520,54 +416,11 @@ static fault answered(standin *s, uint8_t word, broker_bytes body)
             s->http->reply(c->req, &a.r);
             call_end(c);
         } else {
-            stream_begin(c, &a.r);
+            c->stream = stream_begin(s, c->req, c->number, &a.r, on_stream_closed, c);
         }
     }
     response_done(&a);
     return wrong;
-}
-
-/* Under its lock: close() may be running, and behind it there is no request. */
-static void stream_wake(const call *c)
-{
-    if (!c->stream->closed)
-        c->s->http->wake(c->req);
-}
-
-static fault chunk(call *c, broker_buf *buf, broker_bytes bytes)
-{
-    stream *t = c->stream;
-    fault wrong = NULL;
-
-    if (t == NULL)
-        return "a part comes of an answer that is not streamed";
-    if (bytes.len == 0)
-        return NULL;
-    uv_mutex_lock(&t->lock);
-    if (t->ended) {
-        wrong = "a part comes of an answer that has ended";
-    } else if (t->waiting != 0 && t->waiting + bytes.len > WINDOW_STREAM) {
-        wrong = "more of an answer comes than there is a window for";
-    } else {
-        parts_put(&t->parts, buf, bytes, false);
-        t->waiting += bytes.len;
-        stream_wake(c);
-    }
-    uv_mutex_unlock(&t->lock);
-    return wrong;
-}
-
-static void stream_end(call *c, broker_rc rc, bool lost)
-{
-    uv_mutex_lock(&c->stream->lock);
-    if (lost)
-        c->stream->frames = NULL;
-    if (!c->stream->ended) {
-        c->stream->ended = true;
-        c->stream->rc = rc;
-    }
-    stream_wake(c);
-    uv_mutex_unlock(&c->stream->lock);
 }
 
 static fault end(call *c, view *v)
@@ -577,9 +430,8 @@ static fault end(call *c, view *v)
     if (!view_u32be(v, &rc) || view_left(v) != 0 ||
         ((broker_rc)rc >= 0 && (broker_rc)rc != BROKER_END))
         return "an answer does not end as it must";
-    if (c->stream == NULL || c->stream->ended)
+    if (c->stream == NULL || !stream_end(c->stream, (broker_rc)rc))
         return "an answer ends that is not streamed";
-    stream_end(c, (broker_rc)rc, false);
     return NULL;
 }
 
@@ -604,7 +456,7 @@ static fault receive(call *c, view *v)
     }
     while (c->late.first != NULL) {
         send_body(c, c->late.first->bytes, c->late.first->is_last);
-        parts_drop(&c->late);
+        pieces_drop(&c->late);
     }
     c->full = c->sent > WINDOW_STREAM;
     read_on(c);
@@ -682,7 +534,9 @@ fault requests_word(standin *s, uint8_t word, broker_buf *buf, broker_bytes body
     case WORD_SAVED:
         return saved(c, &v);
     case WORD_CHUNK:
-        return chunk(c, buf, (broker_bytes){v.p, view_left(&v)});
+        if (c->stream == NULL)
+            return "a part comes of an answer that is not streamed";
+        return stream_chunk(c->stream, buf, (broker_bytes){v.p, view_left(&v)});
     default:
         return end(c, &v);
     }
@@ -705,7 +559,7 @@ void requests_lost(standin *s)
         if (c->number != 0)
             slots_take(&s->call_slots, c->number);
         c->over = true;
-        stream_end(c, BROKER_EIO, true);
+        stream_lose(c->stream);
     }
     for (path *p = s->paths; p != NULL; p = p->next)
         p->id = 0;

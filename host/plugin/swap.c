@@ -499,7 +499,8 @@ static void on_probed(void *arg, bool ok, const char *said)
     s->fresh->isolated = s->wanted.isolate;
     s->job.run = load_run;
     s->job.done = load_done;
-    pool_submit(s->l->parts->pool, &s->job);
+    /* First: under full load thousands of signatures wait to be checked. */
+    pool_submit_first(s->l->parts->pool, &s->job);
 }
 
 static void load_begin(swap *s)

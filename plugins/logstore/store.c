@@ -43,6 +43,8 @@ static rocksdb_options_t *options_make(store *s, const store_options *o)
     /* No Bloom filter in memory: RocksDB makes one of a twentieth of the buffer for each slab. */
     rocksdb_options_set_max_background_jobs(options, 2);
     rocksdb_options_set_max_open_files(options, 256);
+    /* By itself it starts 16 threads a slab at each opening, and a swap waits for all of them. */
+    rocksdb_options_set_max_file_opening_threads(options, 1);
     rocksdb_options_set_paranoid_checks(options, 1);
     rocksdb_options_set_skip_stats_update_on_db_open(options, 1); /* it reads every file */
     rocksdb_options_set_wal_recovery_mode(options, rocksdb_point_in_time_recovery);

@@ -8,11 +8,13 @@ import http.client
 import json
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
@@ -23,47 +25,82 @@ from test_swap import build, command  # noqa: E402
 SWAPS = int(os.environ.get("STORM_SWAPS", 1000 if os.environ.get("LONG") == "1" else 100))
 ROWS = 200000     # what the readers read; the slow ones take long over it
 CHUNK = 20000     # messages of one upload
+MAKERS = 2        # programs that make them
+# Clients are on other machines than a node, as a rule: here they get the time that it leaves them.
+ELSEWHERE = ["nice", "-n", "10"]
 LIVE = 20         # messages that the subscribers get after each swap
 
 
 def generated(path, count, partition, seed, start=1700000000000):
-    with open(path, "wb") as out:
-        subprocess.run([program("logstore-gen"), "--stream", STREAM, "--partition", str(partition), "--count",
-                        str(count), "--publishers", "100", "--start-timestamp", str(start), "--seed", str(seed),
-                        "--content-bytes", "60"], check=True, stdout=out)
-    with open(path, "rb") as file:
-        return file.read()
+    with open(path + ".part", "wb") as out:
+        subprocess.run([*ELSEWHERE, program("logstore-gen"), "--stream", STREAM, "--partition", str(partition),
+                        "--count", str(count), "--publishers", "100", "--start-timestamp", str(start),
+                        "--seed", str(seed), "--content-bytes", "60"], check=True, stdout=out)
+    os.rename(path + ".part", path)
+
+
+class Stock:
+    """Signed messages, chunk after chunk: signing them costs as much as checking them, so most are made
+    before they are needed, and the others with the time that the node leaves."""
+
+    def __init__(self, folder):
+        self.folder, self.stop, self.made = folder, threading.Event(), 0
+        self.more = threading.Condition()
+        self.threads = [threading.Thread(target=self.make, args=(i,), daemon=True) for i in range(MAKERS)]
+        for thread in self.threads:
+            thread.start()
+
+    def path(self, number):
+        return os.path.join(self.folder, "chunk%d" % number)
+
+    def make(self, number):
+        while not self.stop.is_set():
+            generated(self.path(number), CHUNK, 1, 1, 1700000000000 + number * CHUNK)
+            with self.more:
+                self.made += 1
+                self.more.notify_all()
+            number += MAKERS
+
+    def wait(self, chunks):
+        with self.more:
+            self.more.wait_for(lambda: self.made >= chunks)
+
+    def end(self):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+
+    def take(self, number):
+        with self.more:
+            self.more.wait_for(lambda: os.path.exists(self.path(number)))
+        with open(self.path(number), "rb") as file:
+            chunk = file.read()
+        os.unlink(self.path(number))
+        return chunk
 
 
 class Uploader(threading.Thread):
     """Sends chunk after chunk, as fast as the node takes them, until told to stop."""
 
-    def __init__(self, node, folder):
+    def __init__(self, node, stock):
         super().__init__(daemon=True)
-        self.node, self.folder, self.stop = node, folder, threading.Event()
-        self.sent, self.failures = [], []
+        self.node, self.stock, self.stop = node, stock, threading.Event()
+        self.sent, self.failures, self.seconds = [], [], 0
 
     def run(self):
         try:
-            self.upload()
+            while not self.stop.is_set():
+                self.upload(self.stock.take(len(self.sent)))
         except Exception as why:  # the thread's end would pass unseen
             self.failures.append(why)
 
-    def upload(self):
-        chunk = generated(os.path.join(self.folder, "chunk"), CHUNK, 1, 1)
-        number = 0
-        while not self.stop.is_set():
-            following = []
-            maker = threading.Thread(target=lambda: following.append(generated(
-                os.path.join(self.folder, "next"), CHUNK, 1, 1, 1700000000000 + (number + 1) * CHUNK)))
-            maker.start()
-            status, answer = self.node.upload(chunk, partition=1)
-            if status != 200 or answer != {"stored": CHUNK, "duplicates": 0, "rejected": []}:
-                self.failures.append((status, answer))
-            self.sent.append((len(chunk), hashlib.sha256(chunk).digest()))  # a thousand swaps send gigabytes
-            maker.join()
-            chunk = following[0]
-            number += 1
+    def upload(self, chunk):
+        began = time.monotonic()
+        status, answer = self.node.upload(chunk, partition=1)
+        self.seconds += time.monotonic() - began
+        if status != 200 or answer != {"stored": CHUNK, "duplicates": 0, "rejected": []}:
+            self.failures.append((status, answer))
+        self.sent.append((len(chunk), hashlib.sha256(chunk).digest()))  # a thousand swaps send gigabytes
 
 
 class Subscriber(threading.Thread):
@@ -98,13 +135,19 @@ class Storm(unittest.TestCase):
         self.addCleanup(lambda: node.process and node.kill())
         live, sockets = OWNER + "/live", int(re.search(r"listening on ws://127.0.0.1:(\d+)", node.said()).group(1))
         folder = tempfile.mkdtemp(prefix="logstore-storm-")
-        rows = generated(os.path.join(folder, "rows"), ROWS, 0, 7)
-        self.assertEqual(node.upload(rows)[1]["stored"], ROWS)
+        self.addCleanup(shutil.rmtree, folder, True)
+        generated(os.path.join(folder, "rows"), ROWS, 0, 7)
+        with open(os.path.join(folder, "rows"), "rb") as rows:
+            self.assertEqual(node.upload(rows.read())[1]["stored"], ROWS)
+        stock = Stock(folder)
+        self.addCleanup(stock.end)
+        stock.wait(SWAPS // 2)
         storm = subprocess.Popen(
-            [program("storm"), str(node.port), node.data_path() + "/from?fromTimestamp=0&format=raw", "60", "4"],
+            [*ELSEWHERE, program("storm"), str(node.port),
+             node.data_path() + "/from?fromTimestamp=0&format=raw", "60", "4"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.addCleanup(storm.kill)
-        uploader = Uploader(node, folder)
+        uploader = Uploader(node, stock)
         self.addCleanup(uploader.stop.set)
         uploader.start()
         until(lambda: uploader.sent or uploader.failures, what="the first upload")
@@ -113,6 +156,7 @@ class Storm(unittest.TestCase):
         for subscriber in subscribers:
             subscriber.start()
         lively = split(generate(SWAPS * LIVE, stream=live))
+        began = time.monotonic()
         for i in range(SWAPS):
             result = command(node, "swap", "logStore", builds[i % 2])
             self.assertEqual(result.returncode, 0, result.stderr)
@@ -122,6 +166,7 @@ class Storm(unittest.TestCase):
             status, answer = node.upload(join(lively[i * LIVE:(i + 1) * LIVE]), stream=live)
             self.assertEqual((status, answer["stored"]), (200, LIVE))
             self.assertEqual(uploader.failures, [])
+        seconds = time.monotonic() - began
         for subscriber in subscribers:
             subscriber.join(60)
             self.assertEqual(subscriber.seen, list(range(SWAPS * LIVE)))
@@ -143,6 +188,7 @@ class Storm(unittest.TestCase):
         figures = {"swaps": SWAPS, "pauseMsMedian": statistics.median(pauses),
                    "pauseMsP99": pauses[int(len(pauses) * 0.99) - 1], "pauseMsMax": pauses[-1],
                    "swapMsMedian": statistics.median(whole), "messages": len(uploader.sent) * CHUNK,
+                   "uploading": round(min(1, uploader.seconds / seconds), 2),
                    "answers": seen["answers"], "answeredBytes": seen["bytes"], "peakRssMiB": node.peak_rss() >> 20}
         with open(os.path.join(ROOT, "build", "swap.json"), "w") as out:
             json.dump(figures, out)

@@ -10,6 +10,7 @@
 #include "wire/identity.h"
 
 typedef struct peers peers;
+struct broker_buf;
 
 /* ---- Who we are ---- */
 
@@ -68,9 +69,16 @@ typedef struct peers_from {
     node_id id;
     pb_bytes descriptor;
     bool is_private; /* a proxy client's connection (setPrivate) */
+    /* The host's buffer in which e's bytes lie: peers_keep() keeps them without a copy. NULL: they
+     * lie elsewhere, copy them. */
+    struct broker_buf *buf;
 } peers_from;
 typedef void (*peers_serve_fn)(void *arg, const peers_from *from, const envelope *e,
                                peers_call *call);
+
+/* One reference more, one less; as the host's buf_retain() and buf_release(). */
+void peers_keep(peers *p, struct broker_buf *buf);
+void peers_let_go(peers *p, struct broker_buf *buf);
 
 /* Serve a service until peers_unserve(); one each. Requests for services that nobody serves are
  * dropped, as the network does. False: somebody serves it already. */

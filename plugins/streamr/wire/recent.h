@@ -14,9 +14,14 @@
 #define RECENT_BYTES    (8u * 1024u * 1024u)
 #define RECENT_TARGETS  2u
 
+#define RECENT_TARGETS_MAX 8u
+
 typedef struct recent recent;
 
 recent *recent_new(void (*release)(void *item));
+/* With another number of messages, and of nodes (up to RECENT_TARGETS_MAX) that are to have each.
+ */
+recent *recent_new_sized(void (*release)(void *item), uint32_t messages, unsigned targets);
 void recent_free(recent *r);
 
 /* A message that came from `source` (NULL: from here) and went to the n nodes of `given`.

@@ -1,0 +1,1 @@
+logstore_fuzz(fuzz_streamr_frames streamr_control base)

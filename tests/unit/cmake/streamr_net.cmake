@@ -1,0 +1,5 @@
+logstore_test(test_streamr_links streamr_control streamr base dep::jansson)
+target_compile_definitions(test_streamr_links PRIVATE VECTORS="${CMAKE_SOURCE_DIR}/tests/vectors")
+logstore_test(test_streamr_intake streamr_control streamr base)
+target_sources(test_streamr_intake PRIVATE ${CMAKE_SOURCE_DIR}/plugins/streamr/intake.c)
+target_include_directories(test_streamr_intake PRIVATE ${CMAKE_SOURCE_DIR}/plugins/streamr)
