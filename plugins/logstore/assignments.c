@@ -3,7 +3,7 @@
 
 #include "announce.h"
 #include "assigned.h"
-#include "chain/chain_streams.h"
+#include "chain_streams.h"
 #include "keep.h"
 #include "streamr/streamr.h"
 #include "taken.h"
