@@ -29,8 +29,8 @@ typedef struct answer {
     framing framing;
     bool limited, paged, began, has_next, ending; /* paged: by limit=, not by count */
     uint64_t limit, told;
-    sb line;         /* FRAMED_V8 */
-    uint64_t unfit;  /* messages that streamr-client 8 cannot be told */
+    sb line;        /* FRAMED_V8 */
+    uint64_t unfit; /* messages that streamr-client 8 cannot be told */
     /* a message read and not yet written: the writer was full */
     bool pending;
     broker_bytes raw;
@@ -370,8 +370,7 @@ static void on_query(logstore *l, broker_req *req, root of)
 }
 
 /* An answer that another build began. */
-static broker_rc resume(logstore *l, broker_req *req, broker_bytes saved, root of,
-                        broker_body *out)
+static broker_rc resume(logstore *l, broker_req *req, broker_bytes saved, root of, broker_body *out)
 {
     answer_progress p;
     answer *a;

@@ -7,8 +7,8 @@ const char *const v8_fit_names[V8_FITS_COUNT] = {"fits", "binary", "signature", 
 
 v8_fit v8_line(const broker_msg *m, sb *out)
 {
-    bool sealed = m->encryption_type != BROKER_ENCRYPTION_NONE ||
-                  (m->flags & BROKER_MSG_HAS_NEW_KEY) != 0;
+    bool sealed =
+        m->encryption_type != BROKER_ENCRYPTION_NONE || (m->flags & BROKER_MSG_HAS_NEW_KEY) != 0;
 
     if (m->signature_type != BROKER_SIGNATURE_LEGACY &&
         m->signature_type != BROKER_SIGNATURE_SECP256K1)
