@@ -253,9 +253,10 @@ class Assignments(unittest.TestCase):
         self.addCleanup(gate.stop)
         node = self.node(urls=[gate.url])
         until(lambda: node.metric("chain_events_block"), what="the chain is read")
+        until(lambda: gate.calls() == 2, what="it knows that it may announce")
         gate.set("behind")
         self.assign(stream)
-        until(lambda: gate.calls() > 2, what="it was asked, and again")
+        until(lambda: gate.calls() >= 2 + 3, what="it was asked, and again")
         self.assertEqual(node.assigned(), {})
         gate.set("pass")
         node.takes(stream)
@@ -297,6 +298,10 @@ class Assignments(unittest.TestCase):
             self.assign(last)
             # Nothing was announced twice in between.
             self.assertEqual(json.loads(heard.receive()), {"streamPart": last + "#0"})
+        swap("logStore")
+        node.stop()
+        node.start()  # another process tells of all it has
+        until(lambda: node.metric('logstore_announcements_total{outcome="published"}') == 4, what="all are announced")
         node.stop()
 
     def test_a_swap_under_load_leaves_no_hole(self):
