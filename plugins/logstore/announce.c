@@ -1,7 +1,7 @@
 /* announce -- see announce.h. */
 #include "announce.h"
 
-#include "chain/chain_streams.h"
+#include "chain_streams.h"
 #include "eth/eth.h"
 
 #define IN_FLIGHT_MAX  64u

@@ -3,15 +3,13 @@
 
 #include "announce.h"
 #include "assigned.h"
-#include "chain/chain_streams.h"
-#include "eth/eth.h"
+#include "chain_streams.h"
 #include "keep.h"
 #include "streamr/streamr.h"
 #include "taken.h"
 
 #define TICK_MS       100u
 #define ASKING_MAX    32u
-#define PARTS_MAX     20000u
 #define REFRESH_MS    600000u
 #define SOON_MS       1000u /* after a contradiction or a failure; doubled each time, up to: */
 #define FAILED_MAX_MS 60000u

@@ -89,6 +89,7 @@ class Conformance(unittest.TestCase):
         folder = tempfile.mkdtemp(prefix="logstore-kit-")
         store = {"db": {"dataPath": folder, "minFreeBytes": 0}}
         for name, config in (("rude/nothing", {}), ("plugins/http", {}), ("plugins/logstore", store),
+                             ("plugins/logstore", dict(store, cluster={})),
                              ("plugins/websocket", {"port": 0}), ("plugins/mqtt", {"port": 0}),
                              ("plugins/chain", {"rpcs": [{"url": "http://127.0.0.1:1/"}], "events": {"enabled": True}})):
             said = sdk.check(os.path.join(BUILD, name + ".so"), "--config", json.dumps(config))

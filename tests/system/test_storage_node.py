@@ -110,6 +110,42 @@ class Assignments(unittest.TestCase):
         self.assertTrue(self.stored(node, stream))
         node.stop()
 
+    def test_nobody_is_told_of_what_a_crash_would_forget(self):
+        stream = self.stream()
+        node = self.node()
+        in_the_way = os.path.join(node.folder, ".logstore", "logstore", "assignments.new")
+        until(lambda: node.metric("chain_events_block"), what="the chain is read")
+        os.mkdir(in_the_way)
+        with node.listen() as heard:
+            self.assign(stream)
+            node.takes(stream)
+            until(lambda: node.get("/readyz")[0] == 503, what="the node says what it cannot do")
+            self.assertIn("would be forgotten in a crash", node.get("/readyz")[2].decode())
+            self.assertTrue(self.stored(node, stream))
+            self.assertFalse(node.json("/assignments")["streams"][0]["announced"])
+            os.rmdir(in_the_way)
+            self.assertEqual(json.loads(heard.receive()), {"streamPart": stream + "#0"})
+        until(lambda: node.get("/readyz")[0] == 200, what="the node is well")
+        node.stop()
+
+    def test_a_damaged_file_is_no_file(self):
+        stream = self.stream()
+        node = self.node()
+        self.assign(stream)
+        node.takes(stream)
+        node.announced(stream)
+        node.stop()
+        path = os.path.join(node.folder, ".logstore", "logstore", "assignments")
+        with open(path, "rb") as file:
+            good = file.read()
+        for bad in (b"", good[:-1], good[:40] + bytes([good[40] ^ 1]) + good[41:]):
+            with open(path, "wb") as file:
+                file.write(bad)
+            node.start()
+            node.takes(stream, what="the chain has said it again")
+            self.assertIn("is damaged, or of another cluster", node.said())
+            node.stop()
+
     def test_what_was_assigned_and_taken_while_the_node_was_down_is_found(self):
         gone, kept, new = self.stream(), self.stream(), self.stream()
         node = self.node(first_block=None)
@@ -217,9 +253,10 @@ class Assignments(unittest.TestCase):
         self.addCleanup(gate.stop)
         node = self.node(urls=[gate.url])
         until(lambda: node.metric("chain_events_block"), what="the chain is read")
+        until(lambda: gate.calls() == 2, what="it knows that it may announce")
         gate.set("behind")
         self.assign(stream)
-        until(lambda: gate.calls() > 2, what="it was asked, and again")
+        until(lambda: gate.calls() >= 2 + 3, what="it was asked, and again")
         self.assertEqual(node.assigned(), {})
         gate.set("pass")
         node.takes(stream)
@@ -261,6 +298,10 @@ class Assignments(unittest.TestCase):
             self.assign(last)
             # Nothing was announced twice in between.
             self.assertEqual(json.loads(heard.receive()), {"streamPart": last + "#0"})
+        swap("logStore")
+        node.stop()
+        node.start()  # another process tells of all it has
+        until(lambda: node.metric('logstore_announcements_total{outcome="published"}') == 4, what="all are announced")
         node.stop()
 
     def test_a_swap_under_load_leaves_no_hole(self):
