@@ -1030,15 +1030,23 @@ Test(streamr_links, entry_points_are_kept_connected_and_asked)
     en = entry_new(n->p, list, 1);
     cr_assert(entry_fetch(en, &key, on_found, &frame));
     n_found = 99;
+    fake_pass(ENTRY_WAIT_MS - 500);
+    cr_assert(n_found == 99 && l->n_accepted == 0, "it waits, and nobody is dialled yet");
+    fake_pass(1000);
+    cr_assert(n_found == 0 && !found_ok, "but not for ever");
+    cr_assert(entry_fetch(en, &key, on_found, &frame));
+    entry_hold(en, false);
     fake_pass(300);
-    cr_assert(n_found == 0 && !found_ok, "nobody is connected yet");
     cr_assert_eq(l->n_accepted, 1);
     greeting_answer(descriptor_of(point), GREETING_ACCEPT, "raw", &ids, &frame);
     raw_say(l->last, &frame);
     cr_assert(entry_ready(en));
+    fake_run();
+    e = raw_read(l->last, 1);
+    cr_assert(pb_bytes_are(e.method, "externalFetchData"), "what waited is asked at once");
     entry_announce(en, &key);
     fake_pass(300);
-    e = raw_read(l->last, 1);
+    e = raw_read(l->last, 2);
     cr_assert(pb_bytes_are(e.method, "externalStoreData"));
     fake_forget(l->last);
     fake_pass(2000);
@@ -1065,6 +1073,7 @@ Test(streamr_links, an_entry_point_that_is_away_is_dialled_with_growing_pauses)
     describe(away, true);
     list[0] = descriptor_of(away);
     en = entry_new(n->p, list, 1);
+    entry_hold(en, false);
     fake_pass(8000);
     soon = fake.n_connects;
     cr_assert(soon >= 3 && soon <= 5, "%zu", soon);
@@ -1072,4 +1081,69 @@ Test(streamr_links, an_entry_point_that_is_away_is_dialled_with_growing_pauses)
     cr_assert(fake.n_connects >= soon + 5 && fake.n_connects <= soon + 9, "%zu", fake.n_connects);
     entry_free(en);
     node_free(n), node_free(away);
+}
+
+Test(streamr_links, one_peer_is_served_only_so_many_requests_at_once)
+{
+    node *n = node_new(1, true);
+    broker_conn *greedy = raw_join(n, 8), *friend = raw_join(n, 9);
+    sb frame = SB_INIT;
+    char id[16];
+
+    n->silent = true;
+    for (unsigned i = 0; i < 150; i++)
+        for (unsigned k = 0; k < 2; k++) {
+            snprintf(id, sizeof id, "g%u.%u", i, k);
+            raw_frame(&frame, ENVELOPE_REQUEST, id, "test", "ping", &dht_ping_request_table,
+                      &hello);
+            raw_say(greedy, &frame);
+            fake.now_ms += 2; /* slowly enough to be read */
+        }
+    cr_assert_eq(n->served, RPC_SERVED_PER_PEER);
+    cr_assert_eq(peers_counted(n->p, RPC_COUNT_OVERLOAD), 300 - RPC_SERVED_PER_PEER);
+    raw_frame(&frame, ENVELOPE_REQUEST, "f", "test", "ping", &dht_ping_request_table, &hello);
+    raw_say(friend, &frame);
+    cr_assert_eq(n->served, RPC_SERVED_PER_PEER + 1, "others are served");
+    fake_forget(greedy);
+    fake_forget(friend);
+    sb_done(&frame);
+    n->kept = NULL;
+    node_free(n);
+}
+
+/* The acknowledgement of the i-th frame, which is a routeMessage. */
+static void raw_ack(broker_conn *c, unsigned i, bool taken)
+{
+    envelope asked = raw_read(c, i), e = envelope_answer(&asked, (pb_bytes){NULL, 0});
+    dht_route_ack ack = {.request_id = pb_bytes_of("w")};
+    char id[UUID_LEN];
+    sb body = SB_INIT, frame = SB_INIT;
+
+    cr_assert(pb_bytes_are(asked.method, "routeMessage"));
+    if (!taken)
+        pb_set(&dht_route_ack_table, &ack, 2);
+    uuid_make(&ids, id);
+    e.message_id = pb_bytes_from(id, sizeof id);
+    cr_assert(envelope_seal(&e, &dht_route_ack_table, &ack, &body));
+    envelope_append(&e, &frame);
+    raw_say(c, &frame);
+    sb_done(&body), sb_done(&frame);
+}
+
+Test(streamr_links, what_one_node_cannot_route_goes_by_another_nearest_first)
+{
+    node *n = node_new(1, true), *hidden = node_new(0x30, false);
+    broker_conn *far = raw_join(n, 0xf0), *near = raw_join(n, 0x31), *next = raw_join(n, 0x32);
+    answer r;
+
+    cr_assert(ask(n, descriptor_of(hidden), "test", "ping", &r));
+    fake_run();
+    cr_assert(near->n_got == 2 && next->n_got == 1 && far->n_got == 1);
+    raw_ack(near, 1, false);
+    cr_assert(next->n_got == 2 && far->n_got == 1);
+    raw_ack(next, 1, true);
+    fake_pass(3000);
+    cr_assert(near->n_got == 2 && next->n_got == 2 && far->n_got == 1, "it was taken");
+    fake_forget(far), fake_forget(near), fake_forget(next);
+    node_free(n), node_free(hidden);
 }

@@ -8,7 +8,7 @@
 #include "delivery/delivery.h"
 #include "delivery/glance.h"
 
-#define CLIENTS_USER_MAX 4096u /* bytes of a user id: a public key at most */
+#define CLIENTS_USER_MAX 2592u /* bytes of a user id: a public key at most */
 
 typedef struct part part;
 

@@ -48,8 +48,8 @@ typedef struct delivery_calls {
      * from->buf when that is not NULL: peers_keep() keeps it without a copy. Its signature is
      * not checked. The callee may publish, join and leave (this part, too). */
     void (*on_message)(void *arg, pb_bytes part, pb_bytes message, const peers_from *from);
-    /* A published message that nobody had within DELIVERY_WAIT_MS, or that had to make room. May be
-     * NULL. */
+    /* A published message that nobody had within DELIVERY_WAIT_MS, or that had to make room for a
+     * later one: then it comes from inside delivery_publish(). May be NULL. */
     void (*on_unsent)(void *arg, pb_bytes part, pb_bytes message);
     /* A line for the operator. May be NULL. */
     void (*log)(void *arg, delivery_level level, const char *line);
@@ -98,7 +98,7 @@ typedef enum delivery_fate {
     DELIVERY_SENT,      /* on its way to one node at least                                    */
     DELIVERY_WAITS,     /* no node yet: sent when there is one, or on_unsent()                */
     DELIVERY_DUPLICATE, /* has been here already; goes nowhere                                */
-    DELIVERY_REFUSED,   /* *why: not joined, subscribed only, not a message, a broken chain   */
+    DELIVERY_REFUSED,   /* *why: not joined, subscribed only, no message, a broken chain, no room */
 } delivery_fate;
 
 /* on_message() does not come for it, nor for its echo. why may be NULL. */

@@ -4,57 +4,66 @@
 #include "delivery/part.h"
 #include "delivery/relay.h"
 
+#include <broker/plugin.h>
 #include <stdlib.h>
 
-#define RETRY_MS 1000u /* full queues, and looking for what is too old */
+#define RETRY_MS  1000u /* full queues, and looking for what is too old */
+#define BUF_SPARE 1024u /* of a buffer, beside twice the message, that is not worth a copy */
 
 /* ---- Parcels ---- */
 
-static parcel *copy_of(pb_bytes bytes)
+static parcel *counted(delivery *d, parcel *c)
+{
+    c->d = d;
+    d->kept += sizeof *c + c->bytes.len;
+    return c;
+}
+
+static parcel *copy_of(delivery *d, pb_bytes bytes)
 {
     parcel *c = must_alloc(sizeof *c + bytes.len);
 
     memcpy(c + 1, bytes.ptr, bytes.len);
     c->bytes = (pb_bytes){(uint8_t *)(c + 1), bytes.len};
-    return c;
+    return counted(d, c);
 }
 
-parcel *parcel_of(const delivery_bytes *message)
+parcel *parcel_of(delivery *d, const delivery_bytes *message)
 {
     parcel *c;
 
     if (message->owner == NULL)
-        return copy_of(message->bytes);
+        return copy_of(d, message->bytes);
     c = must_alloc(sizeof *c);
     message->retain(message->owner);
     c->bytes = message->bytes;
     c->owner = message->owner;
     c->release = message->release;
-    return c;
+    return counted(d, c);
 }
 
-parcel *parcel_of_received(peers *p, pb_bytes bytes, struct broker_buf *buf)
+parcel *parcel_of_received(delivery *d, pb_bytes bytes, struct broker_buf *buf)
 {
     parcel *c;
 
-    if (buf == NULL)
-        return copy_of(bytes);
+    if (buf == NULL || buf->len > 2 * bytes.len + BUF_SPARE)
+        return copy_of(d, bytes);
     c = must_alloc(sizeof *c);
-    peers_keep(p, buf);
+    peers_keep(d->peers, buf);
     c->bytes = bytes;
-    c->buf_of = p;
     c->buf = buf;
-    return c;
+    return counted(d, c);
 }
 
 void parcel_free(void *arg)
 {
     parcel *c = arg;
 
+    c->d->kept -= sizeof *c + c->bytes.len;
     if (c->release != NULL)
         c->release(c->owner);
     if (c->buf != NULL)
-        peers_let_go(c->buf_of, c->buf);
+        peers_let_go(c->d->peers, c->buf);
     free(c);
 }
 
@@ -104,14 +113,24 @@ static void set_alarm(part *p)
                           : NULL;
 }
 
-void outbox_add(part *p, const delivery_bytes *message, bool is_checked)
+static bool has_room(const part *p, size_t len)
+{
+    const outbox *o = &p->outbox;
+
+    return o->n < p->d->settings.buffer && o->bytes + len <= OUTBOX_BYTES &&
+           p->d->kept + len <= OUTBOX_KEPT;
+}
+
+bool outbox_add(part *p, const delivery_bytes *message, bool is_checked)
 {
     outbox *o = &p->outbox;
-    parcel *c = parcel_of(message);
+    parcel *c;
 
-    while (o->n > 0 &&
-           (o->n >= p->d->settings.buffer || o->bytes + message->bytes.len > OUTBOX_BYTES))
+    while (o->n > 0 && !has_room(p, message->bytes.len))
         give_up_first(p);
+    if (!has_room(p, message->bytes.len))
+        return false;
+    c = parcel_of(p->d, message);
     c->since_ms = peers_now_ms(p->d->peers);
     c->is_checked = is_checked;
     if (o->first == NULL)
@@ -122,6 +141,7 @@ void outbox_add(part *p, const delivery_bytes *message, bool is_checked)
     o->bytes += c->bytes.len;
     if (o->alarm == NULL)
         set_alarm(p);
+    return true;
 }
 
 static void put_back(outbox *o, parcel **at, parcel *c)

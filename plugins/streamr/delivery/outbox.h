@@ -8,20 +8,24 @@
 
 typedef struct part part;
 
-/* A message and what keeps it, or its own copy. */
+/* Of all parts together; what would be more is not kept. */
+#define OUTBOX_KEPT (64u * 1024u * 1024u)
+
+/* A message and what keeps it: its owner, the buffer it came in, or a copy. */
 typedef struct parcel {
     struct parcel *next;
+    delivery *d; /* counts what is kept */
     pb_bytes bytes;
     void *owner;
-    void (*release)(void *owner); /* NULL: the bytes lie behind the parcel, or in buf */
-    peers *buf_of;
-    struct broker_buf *buf;
+    void (*release)(void *owner); /* NULL: no owner */
+    struct broker_buf *buf;       /* NULL: not in one */
     int64_t since_ms;
     bool is_checked; /* its chain knows it already */
 } parcel;
 
-parcel *parcel_of(const delivery_bytes *message);
-parcel *parcel_of_received(peers *p, pb_bytes bytes, struct broker_buf *buf);
+parcel *parcel_of(delivery *d, const delivery_bytes *message);
+/* buf NULL, or so large that keeping it for the message would be a waste: a copy. */
+parcel *parcel_of_received(delivery *d, pb_bytes bytes, struct broker_buf *buf);
 void parcel_free(void *parcel);
 
 typedef struct outbox {
@@ -31,7 +35,8 @@ typedef struct outbox {
     peers_timer *alarm;
 } outbox;
 
-void outbox_add(part *p, const delivery_bytes *message, bool is_checked);
+/* Older ones make room, with on_unsent(). False: other parts keep too much. */
+bool outbox_add(part *p, const delivery_bytes *message, bool is_checked);
 /* Send what can be sent. A message that is for nobody here (a key request for no client of ours)
  * holds up no other. False: queues are full, what comes now must wait behind the rest. */
 bool outbox_flush(part *p);

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
+#define MISSING_TICKS  6u     /* a minute */
 #define SERVE_LIMIT_MS 10000u /* interleaveRequest's; all else is answered at once */
 
 /* ---- Bodies ---- */
@@ -187,6 +188,8 @@ static void tick(void *arg)
     part *p = arg;
 
     recent_expire(p->recent, peers_now_ms(p->d->peers));
+    if (++p->ticks % MISSING_TICKS == 0)
+        p->d->count.missing += gaps_missing(p->gaps);
     if (p->proxies == NULL)
         update_ask(p);
 }

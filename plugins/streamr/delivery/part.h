@@ -35,6 +35,7 @@ struct delivery {
     peers_watch watch;
     part *buckets[PART_BUCKETS];
     size_t n_parts, n_proxied;
+    size_t kept;     /* bytes in parcels */
     bool is_private; /* as our proxies were told */
     uint8_t *memory; /* PART_ARENA, for opening one body or making one */
     const node_id *

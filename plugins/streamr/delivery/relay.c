@@ -113,14 +113,22 @@ static bool is_wanted(const part *p, const glance *g)
            proxies_may(p->proxies, NETWORK_SUBSCRIBE);
 }
 
+/* For who comes in the next seconds; takes the parcel. */
+static void keep(part *p, parcel *c, const node_id *from, const node_id *given, size_t n)
+{
+    if (p->d->kept > OUTBOX_KEPT)
+        parcel_free(c);
+    else
+        recent_add(p->recent, c, c->bytes.len, from, given, n, peers_now_ms(p->d->peers));
+}
+
 static void pass_on(part *p, const glance *g, const peers_from *from, pb_bytes message)
 {
     node_id given[RECENT_TARGETS_MAX];
     size_t sent = spread(p, g, &from->id, message, given);
 
     if (sent < p->d->settings.min_targets)
-        recent_add(p->recent, parcel_of_received(p->d->peers, message, from->buf), message.len,
-                   &from->id, given, sent, peers_now_ms(p->d->peers));
+        keep(p, parcel_of_received(p->d, message, from->buf), &from->id, given, sent);
 }
 
 void relay_in(part *p, const peers_from *from, pb_bytes message)
@@ -181,6 +189,14 @@ static const char *may_publish(const part *p, pb_bytes message, glance *g)
     return NULL;
 }
 
+static delivery_fate wait(part *p, const delivery_bytes *message, bool is_checked, const char **why)
+{
+    if (outbox_add(p, message, is_checked))
+        return DELIVERY_WAITS;
+    *why = "too much is waiting to be sent";
+    return DELIVERY_REFUSED;
+}
+
 delivery_fate relay_publish(part *p, const delivery_bytes *message, const char **why)
 {
     node_id given[RECENT_TARGETS_MAX];
@@ -192,21 +208,18 @@ delivery_fate relay_publish(part *p, const delivery_bytes *message, const char *
     if (*why != NULL)
         return DELIVERY_REFUSED;
     /* What waits is not in its chain yet: nobody can have it, so no echo of it comes. */
-    if ((p->outbox.first != NULL && !outbox_flush(p)) || targets(p, &g, NULL) == 0) {
-        outbox_add(p, message, false);
-        return DELIVERY_WAITS;
-    }
+    if ((p->outbox.first != NULL && !outbox_flush(p)) || targets(p, &g, NULL) == 0)
+        return wait(p, message, false, why);
     verdict = check(p, &g);
     if (verdict != GAPS_NEW)
         return fate_of(verdict, why);
     p->d->count.published++;
     sent = spread(p, &g, NULL, message->bytes, given);
     if (sent == 0)
-        outbox_add(p, message, true); /* all queues are full */
-    else if (sent < p->d->settings.min_targets)
-        recent_add(p->recent, parcel_of(message), message->bytes.len, NULL, given, sent,
-                   peers_now_ms(p->d->peers));
-    return sent > 0 ? DELIVERY_SENT : DELIVERY_WAITS;
+        return wait(p, message, true, why); /* all queues are full */
+    if (sent < p->d->settings.min_targets)
+        keep(p, parcel_of(p->d, message), NULL, given, sent);
+    return DELIVERY_SENT;
 }
 
 relay_result relay_send(part *p, parcel *c)
@@ -228,7 +241,7 @@ relay_result relay_send(part *p, parcel *c)
     if (is_new && sent == 0)
         return RELAY_FULL;
     if (is_new && sent < p->d->settings.min_targets)
-        recent_add(p->recent, c, c->bytes.len, NULL, given, sent, peers_now_ms(p->d->peers));
+        keep(p, c, NULL, given, sent);
     else
         parcel_free(c);
     return RELAY_DONE;

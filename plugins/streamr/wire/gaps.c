@@ -9,6 +9,7 @@
 
 typedef struct gap {
     gaps_number lower, upper; /* what is missing is above lower, up to upper */
+    uint8_t age;              /* 1: seen by gaps_missing(), 2: counted */
 } gap;
 
 typedef struct chain {
@@ -139,7 +140,7 @@ static gaps_verdict fill_last(gaps *g, chain *c, gaps_number number, const gaps_
     if (side < 0)
         return GAPS_MISMATCH;
     if (side > 0)
-        gap_insert(g, c, c->n, (gap){c->newest, *previous});
+        gap_insert(g, c, c->n, (gap){c->newest, *previous, 0});
     c->newest = number;
     if (side > 0)
         keep_bounds(g, c);
@@ -157,7 +158,7 @@ static gaps_verdict fill(gaps *g, chain *c, uint32_t at, gaps_number number, gap
         return GAPS_MISMATCH;
     if (below && above) {
         c->gaps[at].upper = previous;
-        gap_insert(g, c, at + 1, (gap){number, whole.upper});
+        gap_insert(g, c, at + 1, (gap){number, whole.upper, whole.age});
         keep_bounds(g, c);
     } else if (below)
         c->gaps[at].upper = previous;
@@ -203,6 +204,19 @@ gaps_verdict gaps_check(gaps *g, pb_bytes publisher, pb_bytes name, gaps_number 
         return fill_last(g, c, number, previous);
     below = previous != NULL ? count_below(c, number) : 0;
     return below != 0 ? fill(g, c, below - 1, number, *previous) : GAPS_DUPLICATE;
+}
+
+uint64_t gaps_missing(gaps *g)
+{
+    uint64_t n = 0;
+
+    if (g->beyond == 0)
+        return 0;
+    for (chain *c = g->oldest; c != NULL; c = c->newer)
+        for (uint32_t i = 0; i < c->n; i++)
+            if (c->gaps[i].age < 2)
+                n += c->gaps[i].age++;
+    return n;
 }
 
 gaps *gaps_new(void)

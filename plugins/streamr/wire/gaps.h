@@ -39,6 +39,10 @@ void gaps_free(gaps *g);
 gaps_verdict gaps_check(gaps *g, pb_bytes publisher, pb_bytes chain, gaps_number number,
                         const gaps_number *previous);
 
+/* How many gaps were open at the last call of this, too, and are counted for the first time: called
+ * every minute it tells what is missing for good, more or less. */
+uint64_t gaps_missing(gaps *g);
+
 /* For showing and tests. */
 uint32_t gaps_chains(const gaps *g);
 uint32_t gaps_beyond(const gaps *g); /* gaps beyond one a chain */
