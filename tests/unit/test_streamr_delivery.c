@@ -204,6 +204,7 @@ typedef struct played {
     peers_call *open; /* an interleaving that is still to be answered */
     node_id target;
     bool answers_updates, accepts, remove_me;
+    unsigned refuses;     /* so often, before it accepts */
     unsigned n_neighbors; /* that it claims */
 } played;
 
@@ -229,8 +230,8 @@ static void play(void *arg, const peers_from *from, const envelope *e, peers_cal
     _Alignas(16) static uint8_t memory[65536];
     pb_arena arena = {memory, sizeof memory, 0};
     network_interleave_request q;
-    network_handshake_response yes = {.accepted = true};
     played *me = arg;
+    network_handshake_response yes = {.accepted = me->refuses == 0};
 
     (void)from;
     if (pb_bytes_are(e->method, "sendStreamMessage"))
@@ -239,9 +240,10 @@ static void play(void *arg, const peers_from *from, const envelope *e, peers_cal
         me->leaves++;
     else if (pb_bytes_are(e->method, "neighborUpdate"))
         play_update(me, call);
-    else if (pb_bytes_are(e->method, "handshake") && me->accepts)
+    else if (pb_bytes_are(e->method, "handshake") && me->accepts) {
+        me->refuses -= me->refuses > 0;
         peers_reply(call, &network_handshake_response_table, &yes);
-    else if (pb_bytes_are(e->method, "interleaveRequest")) {
+    } else if (pb_bytes_are(e->method, "interleaveRequest")) {
         cr_assert_null(envelope_open(e, &network_interleave_request_table, &q, &arena));
         cr_assert_not_null(q.interleave_target);
         cr_assert(node_id_of(q.interleave_target->node_id, &me->target));
@@ -302,6 +304,58 @@ Test(handshake, one_who_declines_to_be_handed_over_stays_and_the_next_is_refused
     cr_assert_eq(neighbors_of(a), 5);
     cr_assert_not(shake(r, fake_node(r->net, '6', true), a, NULL, &reply),
                   "five are more than four");
+    rig_free(r);
+}
+
+Test(handshake, one_who_says_no_to_being_handed_over_stays)
+{
+    rig *r = rig_new();
+    peers *s[4];
+    node *a = crowded(r, 4, s);
+    network_accepted no = {.accepted = false};
+    played last = {0};
+    answer reply;
+
+    let_play(s[3], &last);
+    cr_assert(shake(r, fake_node(r->net, '5', true), a, NULL, &reply));
+    fake_run(r->net, 50);
+    peers_reply(last.open, &network_interleave_response_table, &no);
+    fake_run(r->net, 50);
+    cr_assert(has_neighbor(a, s[3]));
+    rig_free(r);
+}
+
+Test(handshake, only_candidate_is_asked_until_it_accepts)
+{
+    rig *r = rig_new();
+    node *a = add_lonely(r, 'a');
+    peers *x = fake_node(r->net, 'x', true);
+    played other = {.accepts = true, .refuses = 3, .answers_updates = true};
+    pb_bytes of_x = peers_descriptor(x);
+
+    let_play(x, &other);
+    join(a);
+    delivery_suggest(a->d, part_name(), &of_x, 1);
+    fake_run(r->net, 6000);
+    cr_assert_eq(other.refuses, 0);
+    cr_assert(has_neighbor(a, x));
+    cr_assert_eq(count(a)->handshakes_out, 4);
+    rig_free(r);
+}
+
+Test(handshake, neighbour_whose_connection_broke_is_asked_again)
+{
+    rig *r = rig_new();
+    node *a = add_lonely(r, 'a'), *b = add_lonely(r, 'b');
+    pb_bytes of_b = peers_descriptor(b->p);
+
+    join(a), join(b);
+    delivery_suggest(a->d, part_name(), &of_b, 1);
+    fake_run(r->net, 2000);
+    fake_cut(a->p, b->p, PEERS_LOST);
+    cr_assert_eq(neighbors_of(a), 0);
+    fake_run(r->net, 1000);
+    cr_assert(has_neighbor(a, b->p));
     rig_free(r);
 }
 
@@ -450,6 +504,21 @@ Test(update, silent_neighbour_is_dropped_after_its_first_question)
     cr_assert(has_neighbor(a, s[0]));
     cr_assert_not(has_neighbor(a, s[1]));
     cr_assert_geq(look(a).neighbors[0].rtt_ms, 10, "two ways of 5 ms");
+    rig_free(r);
+}
+
+Test(update, answer_names_candidates)
+{
+    rig *r = rig_new();
+    peers *s[1];
+    node *a = crowded(r, 1, s);
+    played tells = {.answers_updates = true, .n_neighbors = 3};
+
+    let_play(s[0], &tells);
+    cr_assert_eq(look(a).info.n_candidates, 1);
+    fake_run(r->net, 13000);
+    cr_assert_eq(tells.updates, 1);
+    cr_assert_eq(count(a)->handshakes_out, 3, "who was named is to be asked");
     rig_free(r);
 }
 
@@ -720,6 +789,25 @@ Test(messages, wait_while_all_queues_are_full)
     rig_free(r);
 }
 
+Test(messages, published_when_queues_have_room_again_come_after_those_that_wait)
+{
+    rig *r = rig_new();
+    node *a = add(r, 'a'), *b = add(r, 'b');
+
+    join(a), join(b);
+    fake_run(r->net, 3000);
+    fake_set_full(a->p, b->p, true);
+    cr_assert_eq(publish(a, 1), DELIVERY_WAITS);
+    cr_assert_eq(publish(a, 2), DELIVERY_WAITS);
+    fake_set_full(a->p, b->p, false);
+    cr_assert_eq(publish(a, 3), DELIVERY_SENT);
+    fake_run(r->net, 3000);
+    cr_assert_eq(b->n_got, 3, "%u came", b->n_got);
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(b->got[i], i + 1);
+    rig_free(r);
+}
+
 Test(messages, one_full_queue_holds_up_nobody_else)
 {
     rig *r = rig_new();
@@ -799,7 +887,8 @@ Test(messages, missing_for_more_than_a_minute_are_counted_once)
     cr_assert_eq(look(a).info.holes, 2);
     tell_bytes(s[0], a->p, message_of("c", 7, 5, 3));
     fake_run(r->net, 20000);
-    cr_assert_eq(count(a)->missing, 0);
+    fake_run(r->net, 25000);
+    cr_assert_eq(count(a)->missing, 0, "counted before a minute was over");
     fake_run(r->net, 300000);
     cr_assert_eq(count(a)->missing, 1);
     rig_free(r);

@@ -94,6 +94,19 @@ Test(proxies, publisher_only_gets_nothing_but_key_requests_for_its_user)
     rig_free(r);
 }
 
+Test(proxies, publisher_only_reads_no_messages_even_when_they_come)
+{
+    rig *r = rig_new();
+    node *p, *c;
+
+    pair(r, PUBLISH_ONLY, &p, &c);
+    tell_bytes(p->p, c->p, message(1));
+    fake_run(r->net, 100);
+    cr_assert_eq(count(c)->received, 1);
+    cr_assert_eq(c->n_got, 0);
+    rig_free(r);
+}
+
 Test(proxies, key_requests_go_to_no_other_subscriber)
 {
     rig *r = rig_new();
