@@ -961,6 +961,73 @@ Test(streamr_links, routed_to_us_is_unwrapped_and_all_else_has_no_targets)
     node_free(n), node_free(other);
 }
 
+static void operation(sb *out, const char *message_id, const char *request_id, const char *session)
+{
+    uint64_t memory[512];
+    pb_arena arena = {(uint8_t *)memory, sizeof memory, 0};
+    dht_recursive_request op = {.session_id = pb_bytes_of(session), .operation = DHT_FETCH_DATA};
+    dht_message m = {.message_id = pb_bytes_of("o"),
+                     .service = pb_bytes_of("layer0"),
+                     .which = 10,
+                     .recursive_request = &op};
+    node_id nine = id_of(9), key = id_of(7);
+    dht_peer source = {.node_id = node_id_bytes(&nine)};
+    dht_route route = {
+        .request_id = pb_bytes_of(request_id), .source = &source, .target = node_id_bytes(&key)};
+    dht_peer **hop = pb_push(&arena, &route.routing_path, sizeof *hop);
+    sb inner = SB_INIT;
+
+    *hop = &source;
+    cr_assert(pb_encode(&dht_message_table, &m, &inner));
+    route.message = pb_bytes_from(inner.data, inner.len);
+    pb_set(&dht_route_table, &route, 4);
+    raw_frame(out, ENVELOPE_REQUEST, message_id, "layer0", "routeRequest", &dht_route_table,
+              &route);
+    sb_done(&inner);
+}
+
+Test(streamr_links, who_began_an_operation_on_data_is_told_that_it_ends_here)
+{
+    node *n = node_new(1, true), *other = node_new(2, false);
+    broker_conn *c = raw_join(n, 9);
+    node_id nine = id_of(9);
+    pb_arena arena = {must_alloc(65536), 65536, 0};
+    dht_recursive_response report;
+    dht_route route;
+    envelope e;
+    sb frame = SB_INIT;
+    answer r;
+
+    cr_assert(ping(other, n, &r));
+    operation(&frame, "m1", "w1", "session");
+    raw_say(c, &frame);
+    cr_assert_eq(ack_of(c, 1), DHT_ROUTE_NO_TARGETS);
+    cr_assert_eq(c->n_got, 3, "%u frames", c->n_got);
+    e = raw_read(c, 2);
+    cr_assert(pb_bytes_are(e.method, "routeMessage"));
+    cr_assert_null(envelope_open(&e, &dht_route_table, &route, &arena));
+    cr_assert(route.target.len == 20 && memcmp(route.target.ptr, &nine, 20) == 0);
+    cr_assert_null(envelope_read(route.message.ptr, route.message.len, &e));
+    cr_assert(e.kind == ENVELOPE_NOTIFICATION && pb_bytes_are(e.method, "sendResponse"));
+    cr_assert(pb_bytes_are(e.service, "session"));
+    cr_assert_null(envelope_open(&e, &dht_recursive_response_table, &report, &arena));
+    cr_assert(report.no_closer && report.entries.n == 0);
+    cr_assert_eq(report.routing_path.n, 1, "who is on the way is named, so that he is waited for");
+    cr_assert_eq(report.closest.n, 2, "all of our connections: %zu", report.closest.n);
+    /* Once, and nothing for what is no operation. */
+    operation(&frame, "m2", "w1", "session");
+    raw_say(c, &frame);
+    cr_assert_eq(ack_of(c, 3), DHT_ROUTE_DUPLICATE);
+    operation(&frame, "m3", "w2", "");
+    raw_say(c, &frame);
+    cr_assert_eq(ack_of(c, 4), DHT_ROUTE_NO_TARGETS);
+    cr_assert_eq(c->n_got, 5, "%u frames", c->n_got);
+    fake_forget(c);
+    free(arena.base);
+    sb_done(&frame);
+    node_free(n), node_free(other);
+}
+
 Test(streamr_links, those_who_find_only_us_in_a_stream_part_find_each_other)
 {
     node *n = node_new(1, true);
