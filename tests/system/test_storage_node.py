@@ -9,6 +9,7 @@ import unittest
 
 from node import KEY, OWNER, join, program, until
 from storage_node import StorageNode
+from streamr_peers import OwnNode, PeerProcess, RealNode
 from test_chain import KEYS, PEERS, USERS, Chain, Gate
 
 
@@ -366,6 +367,27 @@ class Assignments(unittest.TestCase):
         url = "http://127.0.0.1:%d" % node.port
         self.chain.do("node", key="0x" + KEY, metadata={"urls": [url], "http": url + "/v8"})
         got = self.peer("add-to-storage-node.mjs", STORAGE_URL=url, STREAM=stream, CLUSTER=OWNER, KEY=KEYS[0],
+                        CHAIN=json.dumps({k: getattr(self.chain, k) for k in ("url", "registry", "storage", "nodes")}))
+        self.assertEqual(got, {"added": True, "resent": [{"hello": "stored"}], "removed": True})
+        until(lambda: node.assigned() == {}, what="the stream is left")
+        node.stop()
+
+    def test_in_the_network_the_sdk_adds_a_stream_publishes_and_reads_it_back(self):
+        self.block = self.chain.do("create", path="/in-the-network", key=KEYS[1])["block"]
+        stream = USERS[1] + "/in-the-network"
+        peers = PeerProcess()
+        self.addCleanup(peers.end)
+        entry = OwnNode.at(RealNode(peers))
+        node = StorageNode(self.chain, first_block=self.block)
+        self.addCleanup(lambda: node.process and node.kill())
+        node.change(lambda plugins: plugins.update(streamr={"network": {"controlLayer": {
+            "websocketBindHost": "127.0.0.1", "websocketPort": 0, "entryPoints": [entry],
+            "peerDescriptor": {"nodeId": os.urandom(20).hex()}}}}))
+        node.start()
+        url = "http://127.0.0.1:%d" % node.port
+        self.chain.do("node", key="0x" + KEY, metadata={"urls": [url]})
+        got = self.peer("add-to-storage-node.mjs", STORAGE_URL=url, STREAM=stream, CLUSTER=OWNER, KEY=KEYS[1],
+                        ENTRY_POINT=json.dumps(entry),
                         CHAIN=json.dumps({k: getattr(self.chain, k) for k in ("url", "registry", "storage", "nodes")}))
         self.assertEqual(got, {"added": True, "resent": [{"hello": "stored"}], "removed": True})
         until(lambda: node.assigned() == {}, what="the stream is left")
