@@ -3,7 +3,9 @@
 
 #include <stdlib.h>
 
-#define BUCKETS 256u
+#define BUCKETS   256u
+#define SENDERS   1024u
+#define EXPIRE_MS 1000 /* all are looked through so often at most */
 
 typedef struct item {
     struct item *next;
@@ -18,7 +20,15 @@ typedef struct item {
 struct store {
     item *buckets[BUCKETS];
     size_t n;
+    /* By a keyed hash: two senders may share a count, nobody knows which. */
+    uint16_t of_sender[SENDERS];
+    int64_t expired_ms;
 };
+
+static uint16_t *count_of(store *s, const node_id *sender)
+{
+    return &s->of_sender[hash_bytes(sender->bytes, sizeof sender->bytes) % SENDERS];
+}
 
 static item **bucket_of(store *s, const node_id *key)
 {
@@ -31,6 +41,7 @@ static void drop(store *s, item **at)
 
     *at = i->next;
     s->n--;
+    --*count_of(s, &i->sender);
     free(i);
 }
 
@@ -45,28 +56,20 @@ static void expire(store *s, item **at, int64_t now_ms)
 
 static void expire_all(store *s, int64_t now_ms)
 {
+    s->expired_ms = now_ms;
     for (size_t i = 0; i < BUCKETS; i++)
         expire(s, &s->buckets[i], now_ms);
-}
-
-static size_t of_sender(const store *s, const node_id *sender)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < BUCKETS; i++)
-        for (const item *e = s->buckets[i]; e != NULL; e = e->next)
-            n += node_id_same(&e->sender, sender);
-    return n;
 }
 
 static bool has_room(store *s, const node_id *sender, const node_id *key, int64_t now_ms)
 {
     size_t of_key = 0;
 
-    expire_all(s, now_ms);
+    if (now_ms - s->expired_ms >= EXPIRE_MS)
+        expire_all(s, now_ms);
     for (const item *e = *bucket_of(s, key); e != NULL; e = e->next)
         of_key += node_id_same(&e->key, key);
-    return s->n < STORE_MAX && of_key < STORE_PER_KEY && of_sender(s, sender) < STORE_PER_SENDER;
+    return s->n < STORE_MAX && of_key < STORE_PER_KEY && *count_of(s, sender) < STORE_PER_SENDER;
 }
 
 bool store_put(store *s, const node_id *sender, const dht_store_request *q, int64_t now_ms)
@@ -106,6 +109,7 @@ bool store_put(store *s, const node_id *sender, const dht_store_request *q, int6
     e->next = *at;
     *at = e;
     s->n++;
+    ++*count_of(s, sender);
     return true;
 }
 
