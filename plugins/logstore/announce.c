@@ -3,8 +3,11 @@
 
 #include "chain_streams.h"
 #include "eth/eth.h"
+#include "streamr_parts.h"
 
 #define IN_FLIGHT_MAX  64u
+#define WAITING_MAX    64u   /* looked at, one after another, for whether they wait */
+#define NEIGHBOR_MS    5000u /* for the first neighbour in a part */
 #define CHECK_AGAIN_MS 10000u
 #define RETRY_MS       1000u
 #define RETRY_MAX_MS   60000u
@@ -14,7 +17,7 @@ typedef enum check { CHECK_WAITS, CHECK_EXISTS, CHECK_MAY, CHECK_PASSED } check;
 struct announce {
     logstore *l;
     assigned_set *set;
-    broker_peer *chain;
+    broker_peer *chain, *network;
     sb stream;
     uint8_t own[20];
     check check;
@@ -252,27 +255,66 @@ static bool publish(announce *a, assigned *s, uint32_t partition)
     return false;
 }
 
-/* Of the first in the line; false: not now. */
-static bool publish_next(announce *a)
+/* Whether somebody was told of the part now could publish to it, and the message not come here. */
+static bool is_deaf(announce *a, const assigned *s, uint32_t partition)
 {
-    assigned *s = a->first;
+    const streamr_parts *parts;
+    bool deaf = false;
+    void *self;
+
+    if (now_ms(a) - s->parts[partition].since_ms >= NEIGHBOR_MS)
+        return false;
+    parts = a->l->registry->enter(a->network, &self);
+    if (parts == NULL)
+        return false;
+    deaf = parts->neighbors(self, assigned_id(s), partition) <= 0;
+    a->l->registry->leave(a->network);
+    return deaf;
+}
+
+typedef enum next { NEXT_PUBLISHED, NEXT_WAITS, NEXT_NOTHING, NEXT_NOT_NOW } next;
+
+/* The next part of a stream that somebody can be told of. */
+static next publish_next(announce *a, assigned *s)
+{
+    next found = NEXT_NOTHING;
 
     for (uint32_t p = 0; p < s->n_parts; p++) {
         const assigned_part *part = &s->parts[p];
 
-        if (part->taken && !part->told && !part->telling)
-            return publish(a, s, p);
+        if (!part->taken || part->told || part->telling)
+            continue;
+        if (!is_deaf(a, s, p))
+            return publish(a, s, p) ? NEXT_PUBLISHED : NEXT_NOT_NOW;
+        found = NEXT_WAITS;
     }
-    line_take(a);
-    return true;
+    return found;
+}
+
+static bool may_publish(const announce *a)
+{
+    return a->check == CHECK_PASSED && !a->full && a->in_flight < IN_FLIGHT_MAX &&
+           now_ms(a) >= a->retry_ms;
 }
 
 static void pump(announce *a)
 {
-    while (a->check == CHECK_PASSED && !a->full && a->first != NULL &&
-           a->in_flight < IN_FLIGHT_MAX && now_ms(a) >= a->retry_ms)
-        if (!publish_next(a))
+    unsigned waiting = 0;
+
+    while (a->first != NULL && waiting < WAITING_MAX && may_publish(a)) {
+        assigned *s = a->first;
+        next done = publish_next(a, s);
+
+        if (done == NEXT_NOT_NOW)
             return;
+        if (done == NEXT_PUBLISHED)
+            continue;
+        line_take(a);
+        if (done == NEXT_WAITS) {
+            line_put(a, s);
+            waiting++;
+        }
+    }
 }
 
 void announce_stream(announce *a, assigned *s)
@@ -316,7 +358,8 @@ announce *announce_new(logstore *l, assigned_set *set)
                             &a->told) == BROKER_OK &&
         l->metrics->counter(l->ctx, "announcements_total", "outcome=\"failed\"", help,
                             &a->failed) == BROKER_OK &&
-        l->registry->follow(l->ctx, CHAIN_STREAMS_ID, &a->chain) == BROKER_OK)
+        l->registry->follow(l->ctx, CHAIN_STREAMS_ID, &a->chain) == BROKER_OK &&
+        l->registry->follow(l->ctx, STREAMR_PARTS_ID, &a->network) == BROKER_OK)
         return a;
     announce_free(a);
     return NULL;

@@ -2,7 +2,9 @@
  *
  * For each a message {"streamPart":"<id>#<n>"} in the stream "<cluster>/assignments": the SDK's
  * addToStorageNode() waits for one of every partition. Nothing is said before the chain has that
- * stream and lets this node publish to it. What was not published is tried again. [loop] */
+ * stream and lets this node publish to it, nor of a part before a message of it would come here: a
+ * neighbour is connected, or was waited for long enough. What was not published is tried again.
+ * [loop] */
 #ifndef LOGSTORE_ANNOUNCE_H
 #define LOGSTORE_ANNOUNCE_H
 

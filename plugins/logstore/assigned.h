@@ -26,8 +26,9 @@ typedef enum assigned_step {
 } assigned_step;
 
 typedef struct assigned_part {
-    bool taken; /* it is this node's                                  */
+    bool taken; /* it is this node's */
     bool told, telling;
+    uint64_t since_ms; /* taken */
     subscription *sub; /* NULL: not taken, or subscribed to by mode.trackedStreams */
 } assigned_part;
 

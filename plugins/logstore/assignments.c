@@ -358,7 +358,7 @@ const char *assignments_trouble(assignments *a)
         return "'cluster' makes this a storage node of Streamr, but plugins.chain does not read "
                "which streams are assigned to it: set its events.enabled";
     if (a->taken.full)
-        return "more streams are assigned to this node than it can take (20000 streams, 20000 "
+        return "more streams are assigned to this node than it can take (20000 streams, 10000 "
                "parts): spread them over a cluster of more nodes";
     if (keep_trouble(a->keep) != NULL)
         return keep_trouble(a->keep);

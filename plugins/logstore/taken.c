@@ -30,6 +30,7 @@ static void part_take(taken *t, assigned *s, uint32_t partition)
     }
     part->taken = true;
     part->told = s->told;
+    part->since_ms = t->l->work->now_ms(t->l->ctx);
     t->n++;
 }
 

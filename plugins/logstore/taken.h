@@ -8,7 +8,7 @@
 #include "assigned.h"
 #include "logstore.h"
 
-#define TAKEN_PARTS_MAX 20000u
+#define TAKEN_PARTS_MAX 10000u
 
 typedef struct taken {
     logstore *l;

@@ -8,6 +8,7 @@
 
 #include "delivery/delivery.h"
 #include "intake.h"
+#include "streamr_parts.h"
 
 #include "streamr/streamr.h"
 
@@ -349,6 +350,29 @@ void carrier_counted(const streamr *s, carrier_counts *out)
     out->intake = *intake_counted(c->intake);
     out->refused = c->refused;
     out->parts = c->n_parts;
+}
+
+/* ---- for other plugins ---- */
+
+static int32_t neighbors(void *self, broker_str stream, uint32_t partition)
+{
+    const streamr *s = self;
+    pb_bytes name;
+
+    if (s->carrier == NULL)
+        return -1;
+    name = name_of(s->carrier, stream, partition);
+    if (!delivery_joined(s->carrier->delivery, name))
+        return -1;
+    return (int32_t)delivery_reach(s->carrier->delivery, name);
+}
+
+broker_rc carrier_offer(streamr *s)
+{
+    static const streamr_parts table = {sizeof table, 0, neighbors};
+    const broker_registry *registry = BROKER_SERVICE(s->ctx, broker_registry);
+
+    return registry != NULL ? registry->offer(s->ctx, STREAMR_PARTS_ID, &table, s) : BROKER_OK;
 }
 
 /* ---- life ---- */

@@ -316,6 +316,8 @@ static broker_rc start(void *self, broker_bytes state)
         rc = identity(s, state);
     if (rc == BROKER_OK)
         rc = bring_up(s);
+    if (rc == BROKER_OK)
+        rc = carrier_offer(s);
     if (rc != BROKER_OK)
         goto done;
     node_id_text(&s->id, id);

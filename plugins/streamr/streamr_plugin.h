@@ -46,6 +46,8 @@ typedef struct streamr {
 broker_rc carrier_start(streamr *s);
 /* Leave all stream parts, let go of everything. */
 void carrier_end(streamr *s);
+/* Offer streamr_parts.h to other plugins; it answers while there is a carrier. */
+broker_rc carrier_offer(streamr *s);
 /* For node info. */
 void carrier_parts(void *arg, pb_list *out, pb_arena *arena);
 typedef struct carrier_counts {

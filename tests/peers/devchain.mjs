@@ -92,7 +92,8 @@ const anvil = async () => {
             until: ({ stream, user, publish, subscribe }) => done(registry.setPermissionsForUserIds(stream, [user], [[false, false, publish, subscribe, false]])),
             public: ({ stream, on = true }) => done(on ? registry.grantPublicPermission(stream, PUBLISH) : registry.revokePublicPermission(stream, PUBLISH)),
             node: async ({ key, metadata = { urls: [] } }) => // a storage node registers itself; it needs money for that
-                ({ ...await done(new Contract(nodes.target, C.nodeRegistryABI, await funded(key)).createOrUpdateNodeSelf(JSON.stringify(metadata))),
+                ({ ...await done(new Contract(nodes.target, C.nodeRegistryABI, await funded(key)).createOrUpdateNodeSelf(JSON.stringify(metadata), // what it takes depends on the second
+                    { gasLimit: 1000000 })),
                     address: new Wallet(key).address.toLowerCase() }),
             remove: ({ stream }) => done(registry.deleteStream(stream)),
             assign: ({ stream, node, on = true }) => done(on ? storage.addStorageNode(stream, node) : storage.removeStorageNode(stream, node)),

@@ -2,9 +2,11 @@
 import hashlib
 import json
 import os
+import socket
 import struct
 import subprocess
 import threading
+import time
 import unittest
 
 from node import KEY, OWNER, join, program, until
@@ -372,18 +374,22 @@ class Assignments(unittest.TestCase):
         until(lambda: node.assigned() == {}, what="the stream is left")
         node.stop()
 
+    def networked(self, entry):
+        """A storage node with the plugin streamr, started."""
+        node = StorageNode(self.chain, first_block=self.block)
+        self.addCleanup(lambda: node.process and node.kill())
+        node.change(lambda plugins: plugins.update(streamr={"network": {"controlLayer": {
+            "websocketBindHost": "127.0.0.1", "websocketPort": 0, "entryPoints": [entry],
+            "peerDescriptor": {"nodeId": os.urandom(20).hex()}}}}))
+        return node.start()
+
     def test_in_the_network_the_sdk_adds_a_stream_publishes_and_reads_it_back(self):
         self.block = self.chain.do("create", path="/in-the-network", key=KEYS[1])["block"]
         stream = USERS[1] + "/in-the-network"
         peers = PeerProcess()
         self.addCleanup(peers.end)
         entry = OwnNode.at(RealNode(peers))
-        node = StorageNode(self.chain, first_block=self.block)
-        self.addCleanup(lambda: node.process and node.kill())
-        node.change(lambda plugins: plugins.update(streamr={"network": {"controlLayer": {
-            "websocketBindHost": "127.0.0.1", "websocketPort": 0, "entryPoints": [entry],
-            "peerDescriptor": {"nodeId": os.urandom(20).hex()}}}}))
-        node.start()
+        node = self.networked(entry)
         url = "http://127.0.0.1:%d" % node.port
         self.chain.do("node", key="0x" + KEY, metadata={"urls": [url]})
         got = self.peer("add-to-storage-node.mjs", STORAGE_URL=url, STREAM=stream, CLUSTER=OWNER, KEY=KEYS[1],
@@ -392,6 +398,19 @@ class Assignments(unittest.TestCase):
         self.assertEqual(got, {"added": True, "resent": [{"hello": "stored"}], "removed": True})
         until(lambda: node.assigned() == {}, what="the stream is left")
         node.stop()
+
+    def test_a_neighbour_is_waited_for_but_not_for_ever(self):
+        stream = self.stream()
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))
+            node = self.networked(OwnNode.at({"nodeId": os.urandom(20).hex(), "port": nobody.getsockname()[1]}))
+            with node.listen() as heard:
+                began = time.monotonic()
+                self.assign(stream)
+                node.takes(stream)
+                self.assertEqual(json.loads(heard.receive()), {"streamPart": stream + "#0"})
+                self.assertGreater(time.monotonic() - began, 5)
+            node.stop()
 
     def test_key_exchange_is_not_stored_and_no_fault(self):
         stream = self.stream()

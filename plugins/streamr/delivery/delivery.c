@@ -194,6 +194,13 @@ bool delivery_joined(const delivery *d, pb_bytes name)
     return find(d, name) != NULL;
 }
 
+size_t delivery_reach(const delivery *d, pb_bytes name)
+{
+    const part *p = find(d, name);
+
+    return p != NULL ? p->neighbors.n : 0;
+}
+
 void delivery_suggest(delivery *d, pb_bytes name, const pb_bytes *descriptors, size_t n)
 {
     part *p = find(d, name);

@@ -78,6 +78,8 @@ const char *delivery_join(delivery *d, pb_bytes part, const delivery_proxied *pr
 /* Tells the neighbours. What still waits to be sent comes back by on_unsent(), from inside. */
 void delivery_leave(delivery *d, pb_bytes part);
 bool delivery_joined(const delivery *d, pb_bytes part);
+/* Its neighbours, or proxies, that are connected; 0 when it is not joined. */
+size_t delivery_reach(const delivery *d, pb_bytes part);
 /* Nodes somebody knows to be in the part (the layer below finds them): candidates for neighbours.
  */
 void delivery_suggest(delivery *d, pb_bytes part, const pb_bytes *descriptors, size_t n);
