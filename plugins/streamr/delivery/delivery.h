@@ -49,7 +49,8 @@ typedef struct delivery_calls {
      * not checked. The callee may publish, join and leave (this part, too). */
     void (*on_message)(void *arg, pb_bytes part, pb_bytes message, const peers_from *from);
     /* A published message that nobody had within DELIVERY_WAIT_MS, or that had to make room for a
-     * later one: then it comes from inside delivery_publish(). May be NULL. */
+     * later one: then it comes from inside delivery_publish(). The callee must not call back into
+     * here. May be NULL. */
     void (*on_unsent)(void *arg, pb_bytes part, pb_bytes message);
     /* A line for the operator. May be NULL. */
     void (*log)(void *arg, delivery_level level, const char *line);

@@ -46,6 +46,11 @@ pb_bytes part_encoded(const dht_peer *peer, pb_arena *arena)
 
 /* ---- Neighbours ---- */
 
+static const char *name_of(const part *p)
+{
+    return p->service + sizeof DELIVERY_SERVICE - 1;
+}
+
 bool part_add_neighbor(part *p, const node_id *id, pb_bytes descriptor)
 {
     if (neighbors_find(&p->neighbors, id) != NULL)
@@ -54,6 +59,8 @@ bool part_add_neighbor(part *p, const node_id *id, pb_bytes descriptor)
         descriptor.len > DESCRIPTOR_MAX || !neighbors_add(&p->neighbors, id, descriptor))
         return false;
     peers_lock(p->d->peers, id);
+    if (p->neighbors.n == 1)
+        delivery_log(p->d, DELIVERY_DEBUG, "in touch with stream part '%s'", name_of(p));
     finder_found(p);
     view_add(&p->view, descriptor);
     relay_feed(p, id);
@@ -69,6 +76,9 @@ bool part_drop_neighbor(part *p, const node_id *gone)
     peers_unlock(p->d->peers, &id);
     errand_end(p, ERRAND_UPDATE, &id);
     p->d->count.neighbors_lost++;
+    if (p->neighbors.n == 0)
+        delivery_log(p->d, DELIVERY_DEBUG, "lost touch with stream part '%s', looking for others",
+                     name_of(p));
     if (p->proxies != NULL)
         proxies_lost(p, &id);
     else {
