@@ -31,13 +31,11 @@ def part_of(name):
 
 
 def own(part, *parts, logstore=False, websocket=True, **options):
-    """Ours without limits to a peer's speed."""
+    """Ours, with its limits as they are by default."""
     plugins = {"http": {}, "websocket": {"port": 0, "payloadMetadata": True, "maxQueuedBytes": 1 << 28} if websocket else None}
     if not logstore:
         plugins["logStore"] = None
-    control = {"maxFramesPerSecond": 10000000}
-    return OwnNode([part, *parts], plugins=plugins, control=control, subscribe=False,
-                   ready=logstore, **options)
+    return OwnNode([part, *parts], plugins=plugins, subscribe=False, ready=logstore, **options)
 
 
 def cpu_seconds(pid):
