@@ -204,9 +204,7 @@ def relay_real(count):
 
 def relay_own(count, logstore=False):
     part = part_of("relay")
-    node = own(part, logstore=logstore)
-    if not logstore:
-        node.publish(part)  # so it takes part without anybody here who wants the messages
+    node = own(part, logstore=logstore, relay=[part])
     try:
         return relay(node, part, made("relay", count // 10, 1), made("relay", count, 2))
     finally:
