@@ -71,17 +71,16 @@ static void on_failed(void *arg, const node_id *id)
                 text, entry_ready(s->entry) ? ", others do" : " and no other does");
 }
 
-static broker_rc go(streamr *s)
+/* Stream parts are joined at once, so that nothing published here is lost; entry points are dialled
+ * when it is known how others reach us. */
+static broker_rc take_part(streamr *s)
 {
     pb_bytes points[SETTINGS_ENTRIES];
-    broker_rc rc;
 
     for (size_t i = 0; i < s->settings.n_entries; i++)
         points[i] = pb_bytes_from(s->settings.entries[i].data, s->settings.entries[i].len);
     s->entry = entry_new(s->peers, points, s->settings.n_entries);
-    rc = carrier_start(s);
-    s->in_network = rc == BROKER_OK;
-    return rc;
+    return carrier_start(s);
 }
 
 static void check_begin(streamr *s);
@@ -117,8 +116,7 @@ static void on_checked(void *arg, const links_reach *found)
         s->said_unreachable = true;
         s->work->timer(s->ctx, STREAMR_CHECK_AGAIN_MS, 0, on_again, s, &s->again);
     }
-    if (!s->in_network && go(s) != BROKER_OK)
-        s->node->state(s->ctx, BROKER_STATE_DEGRADED, "cannot take part in the message bus");
+    entry_hold(s->entry, false);
 }
 
 static void check_begin(streamr *s)
@@ -235,7 +233,6 @@ static void take_down(streamr *s)
     s->control = NULL;
     peers_free(s->peers);
     s->peers = NULL;
-    s->in_network = false;
 }
 
 /* "1 <node id> <port>": what the next build goes on with. */
@@ -327,10 +324,11 @@ static broker_rc start(void *self, broker_bytes state)
         descriptor_set(s, o->host, o->port, o->tls);
     else if (settings_serves(o) && o->n_entries == 0)
         descriptor_set(s, o->host != NULL ? o->host : "127.0.0.1", s->port, o->cert_file != NULL);
+    rc = take_part(s);
     if (!o->fixed && settings_serves(o) && o->n_entries != 0)
         check_begin(s);
     else
-        rc = go(s);
+        entry_hold(s->entry, false);
 done:
     if (rc != BROKER_OK)
         take_down(s);

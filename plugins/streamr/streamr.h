@@ -30,7 +30,6 @@ typedef struct streamr {
     uint32_t port; /* we listen on; 0: not */
     char host[256];
     char application[64];
-    bool in_network; /* entry points are dialled, stream parts joined */
     bool said_unreachable;
     int64_t said_failed_ms; /* 0: not yet */
     peers *peers;

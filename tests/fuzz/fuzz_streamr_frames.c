@@ -156,6 +156,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     must(peers_serve(p, "test", 1000, on_call, NULL));
     point = describe(9, remote->port, &other);
     en = entry_new(p, &point, (how & 2) == 0);
+    entry_hold(en, false);
     if ((how & 2) != 0)
         c = fake_dial(links_port(peers_links(p)),
                       (how & 8) != 0 ? "/?action=connectivityRequest" : "/");

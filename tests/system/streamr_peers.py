@@ -277,7 +277,8 @@ class OwnNode:
     kind = "own"
 
     def __init__(self, parts, node_id=None, port=0, entries=None, key=None, accept=False, folder=None, proxies=None,
-                 plugins=None, chain=None, subscribe=True, control=None):
+                 plugins=None, subscribe=True, control=None, ready=True):
+        """ready: wait until it takes part in all of its stream parts."""
         self.id, self.parts, self.subscribe = node_id or os.urandom(20).hex(), list(parts), subscribe
         self.folder = folder or tempfile.mkdtemp(prefix="logstore-streamr-")
         self.key_file = os.path.join(self.folder, "key")
@@ -302,20 +303,22 @@ class OwnNode:
         sections.update(plugins or {})
         config = {"mode": {"type": "standalone", "trackedStreams": [{"id": s, "partitions": n} for s, n in streams.items()]}}
         self.node = Node(self.folder, config=config, plugins={k: v for k, v in sections.items() if v is not None})
-        self.counts, self.readers, self.publishers = {}, [], {}
-        self.start()
+        self.counts, self.readers = {}, []
+        self.start(ready)
 
     @staticmethod
     def at(peer):
         peer = peer if isinstance(peer, dict) else peer.peer()
         return {"nodeId": peer["nodeId"], "websocket": {"host": "127.0.0.1", "port": peer["port"], "tls": False}}
 
-    def start(self):
+    def start(self, ready=True):
         self.node.start()
         found = re.search(r"Streamr node on wss?://\S+:(\d+)", self.node.said())
         self.port = int(found.group(1)) if found else None
         found = re.search(r"websocket: listening on wss?://\S+:(\d+)|listening on wss?://\S+:(\d+)", self.node.said())
         self.ws_port = int(found.group(1) or found.group(2)) if found else None
+        if ready:
+            until(lambda: self.metric("streamr_stream_parts") >= len(self.parts), 15, "it is in its stream parts")
         if self.subscribe and self.ws_port:
             for part in self.parts:
                 self._follow(part)

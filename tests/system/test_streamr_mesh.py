@@ -132,6 +132,22 @@ class Mesh(Nodes):
         return found if len(found) == 1 else None
 
 
+class Join(Nodes):
+    def test_a_real_node_finds_ours_at_once(self):
+        entry = self.real()
+        own = self.own([entry])
+        if own.kind == "own":  # it has looked for others, listed itself and looked again: now it must be found
+            until(lambda: own.metric("streamr_requests_sent_total") >= 4, what="it is listed")
+        real = self.real([entry]).join(self.part)
+        until(lambda: own.id in real.neighbours(self.part), 3, "they are neighbours")
+
+    def test_what_is_published_at_once_after_start_leaves(self):
+        entry = self.real().join(self.part)
+        own = self.own([entry], ready=False)
+        own.publish(self.part, count=10)
+        all_have([entry], self.part, own.address(), range(10))
+
+
 class Proxies(Nodes):
     def test_ours_subscribes_through_a_real_proxy(self):
         proxy = self.real(accept=True).join(self.part)

@@ -1030,15 +1030,23 @@ Test(streamr_links, entry_points_are_kept_connected_and_asked)
     en = entry_new(n->p, list, 1);
     cr_assert(entry_fetch(en, &key, on_found, &frame));
     n_found = 99;
+    fake_pass(ENTRY_WAIT_MS - 500);
+    cr_assert(n_found == 99 && l->n_accepted == 0, "it waits, and nobody is dialled yet");
+    fake_pass(1000);
+    cr_assert(n_found == 0 && !found_ok, "but not for ever");
+    cr_assert(entry_fetch(en, &key, on_found, &frame));
+    entry_hold(en, false);
     fake_pass(300);
-    cr_assert(n_found == 0 && !found_ok, "nobody is connected yet");
     cr_assert_eq(l->n_accepted, 1);
     greeting_answer(descriptor_of(point), GREETING_ACCEPT, "raw", &ids, &frame);
     raw_say(l->last, &frame);
     cr_assert(entry_ready(en));
+    fake_run();
+    e = raw_read(l->last, 1);
+    cr_assert(pb_bytes_are(e.method, "externalFetchData"), "what waited is asked at once");
     entry_announce(en, &key);
     fake_pass(300);
-    e = raw_read(l->last, 1);
+    e = raw_read(l->last, 2);
     cr_assert(pb_bytes_are(e.method, "externalStoreData"));
     fake_forget(l->last);
     fake_pass(2000);
@@ -1065,6 +1073,7 @@ Test(streamr_links, an_entry_point_that_is_away_is_dialled_with_growing_pauses)
     describe(away, true);
     list[0] = descriptor_of(away);
     en = entry_new(n->p, list, 1);
+    entry_hold(en, false);
     fake_pass(8000);
     soon = fake.n_connects;
     cr_assert(soon >= 3 && soon <= 5, "%zu", soon);
@@ -1137,4 +1146,64 @@ Test(streamr_links, what_one_node_cannot_route_goes_by_another_nearest_first)
     cr_assert(near->n_got == 2 && next->n_got == 2 && far->n_got == 1, "it was taken");
     fake_forget(far), fake_forget(near), fake_forget(next);
     node_free(n), node_free(hidden);
+}
+
+static void raw_wrap_operation(sb *out, const char *id, const node_id *key, dht_peer *source,
+                               dht_operation what)
+{
+    dht_recursive_request q = {.session_id = pb_bytes_of("session"), .operation = (int32_t)what};
+    envelope e = {.kind = ENVELOPE_RECURSIVE_REQUEST,
+                  .message_id = pb_bytes_of("inner"),
+                  .service = pb_bytes_of("layer0")};
+    dht_route route = {
+        .request_id = pb_bytes_of(id), .source = source, .target = node_id_bytes(key)};
+    sb body = SB_INIT, inner = SB_INIT;
+
+    cr_assert(pb_encode(&dht_recursive_request_table, &q, &body));
+    e.body = pb_bytes_from(body.data, body.len);
+    envelope_append(&e, &inner);
+    route.message = pb_bytes_from(inner.data, inner.len);
+    pb_set(&dht_route_table, &route, 4);
+    raw_frame(out, ENVELOPE_REQUEST, id, "layer0", "routeRequest", &dht_route_table, &route);
+    sb_done(&body), sb_done(&inner);
+}
+
+Test(streamr_links, an_operation_on_data_that_ends_here_is_answered_at_once)
+{
+    node *n = node_new(1, true);
+    broker_conn *c = raw_join(n, 9), *other = raw_join(n, 8);
+    node_id key = id_of(0x55), nine = id_of(9);
+    dht_peer source = {.node_id = node_id_bytes(&nine)};
+    rpc_any any = {.type_url = pb_bytes_of("x/dht.PeerDescriptor"), .value = pb_bytes_of("me")};
+    dht_store_request put = {
+        .key = node_id_bytes(&key), .data = &any, .creator = node_id_bytes(&nine), .ttl_ms = 60000};
+    pb_arena arena = {must_alloc(65536), 65536, 0};
+    dht_recursive_response r;
+    dht_route route;
+    sb frame = SB_INIT;
+    envelope e;
+
+    raw_frame(&frame, ENVELOPE_REQUEST, "s", "layer0", "storeData", &dht_store_request_table, &put);
+    raw_say(c, &frame);
+    e = raw_read(c, 1);
+    cr_assert(e.kind == ENVELOPE_RESPONSE && envelope_is(&e, &dht_store_response_table));
+    raw_wrap_operation(&frame, "w1", &key, &source, DHT_FETCH_DATA);
+    raw_say(c, &frame);
+    cr_assert_eq(ack_of(c, 2), DHT_ROUTE_NO_TARGETS);
+    e = raw_read(c, 3);
+    cr_assert(pb_bytes_are(e.method, "routeMessage"));
+    cr_assert_null(envelope_open(&e, &dht_route_table, &route, &arena));
+    cr_assert(route.target.len == 20 && memcmp(route.target.ptr, &nine, 20) == 0);
+    cr_assert_null(envelope_read(route.message.ptr, route.message.len, &e));
+    cr_assert(pb_bytes_are(e.service, "session") && pb_bytes_are(e.method, "sendResponse"));
+    cr_assert_null(envelope_open(&e, &dht_recursive_response_table, &r, &arena));
+    cr_assert(r.no_closer && r.closest.n == 2 && r.entries.n == 1);
+    cr_assert(pb_bytes_are(((dht_entry **)r.entries.items)[0]->data->value, "me"));
+    cr_assert_eq(other->n_got, 1, "it goes by whom it came");
+    raw_say(c, &frame);
+    cr_assert_eq(c->n_got, 4, "the same frame counts once");
+    fake_forget(c), fake_forget(other);
+    free(arena.base);
+    sb_done(&frame);
+    node_free(n);
 }

@@ -23,7 +23,8 @@ typedef struct fetch {
     size_t tries;
     entry_found found;
     void *arg;
-    bool failed; /* told at the next tick */
+    bool waits;       /* for an entry point to be connected */
+    int64_t until_ms; /* then it has failed */
 } fetch;
 
 typedef struct announcement {
@@ -35,6 +36,7 @@ struct entry {
     peers *p;
     point *points;
     size_t n, turn;
+    bool held;
     peers_watch watch;
     peers_timer *timer;
     fetch *fetches;
@@ -45,6 +47,8 @@ struct entry {
 };
 
 /* ---- connections ---- */
+
+static void ask_waiting(entry *en);
 
 static point *point_of(const entry *en, const node_id *id)
 {
@@ -66,6 +70,7 @@ static void on_connected(void *arg, const node_id *id, pb_bytes descriptor)
     if (!e->locked)
         peers_lock(en->p, id);
     e->locked = true;
+    ask_waiting(en);
 }
 
 static void on_lost(void *arg, const node_id *id, peers_loss how)
@@ -85,7 +90,7 @@ static void keep_connected(entry *en, int64_t now_ms)
     for (size_t i = 0; i < en->n; i++) {
         point *e = &en->points[i];
 
-        if (now_ms < e->retry_ms || peers_connected(en->p, &e->id))
+        if (en->held || now_ms < e->retry_ms || peers_connected(en->p, &e->id))
             continue;
         peers_connect(en->p, e->descriptor);
         e->retry_ms = now_ms + e->pause_ms;
@@ -207,7 +212,8 @@ bool entry_fetch(entry *en, const node_id *key, entry_found found, void *arg)
         f->next->at = &f->next;
     en->fetches = f;
     en->n_fetches++;
-    f->failed = !fetch_ask(f);
+    f->until_ms = peers_now_ms(en->p) + (en->n != 0 ? ENTRY_WAIT_MS : 0);
+    f->waits = !fetch_ask(f);
     return true;
 }
 
@@ -222,22 +228,31 @@ void entry_cancel(entry *en, const void *arg)
     }
 }
 
-static fetch *failed_one(const entry *en)
+static fetch *failed_one(const entry *en, int64_t now_ms)
 {
     fetch *f = en->fetches;
 
-    while (f != NULL && !f->failed)
+    while (f != NULL && !(f->waits && now_ms >= f->until_ms))
         f = f->next;
     return f;
 }
 
 /* found() may fetch and cancel: the list is walked anew each time, and not for ever. */
-static void tell_failed(entry *en)
+static void tell_failed(entry *en, int64_t now_ms)
 {
     fetch *f;
 
-    for (size_t n = en->n_fetches; n > 0 && (f = failed_one(en)) != NULL; n--)
+    for (size_t n = en->n_fetches; n > 0 && (f = failed_one(en, now_ms)) != NULL; n--)
         fetch_end(f, false, NULL, 0);
+}
+
+static void ask_waiting(entry *en)
+{
+    for (fetch *f = en->fetches; f != NULL; f = f->next)
+        if (f->waits) {
+            f->tries = 0;
+            f->waits = !fetch_ask(f);
+        }
 }
 
 /* ---- announcing ---- */
@@ -304,7 +319,7 @@ static void on_tick(void *arg)
 {
     entry *en = arg;
     keep_connected(en, peers_now_ms(en->p));
-    tell_failed(en);
+    tell_failed(en, peers_now_ms(en->p));
     announce_some(en);
 }
 
@@ -313,6 +328,7 @@ entry *entry_new(peers *p, const pb_bytes *descriptors, size_t n)
     entry *en = must_alloc(sizeof *en);
 
     en->p = p;
+    en->held = true;
     en->last = &en->first;
     en->memory = must_alloc(ARENA);
     en->points = must_alloc((n + 1) * sizeof *en->points);
@@ -332,6 +348,13 @@ entry *entry_new(peers *p, const pb_bytes *descriptors, size_t n)
     peers_watch_add(p, &en->watch);
     en->timer = peers_timer_start(p, 1, TICK_MS, on_tick, en);
     return en;
+}
+
+void entry_hold(entry *en, bool held)
+{
+    en->held = held;
+    if (!held)
+        keep_connected(en, peers_now_ms(en->p));
 }
 
 void entry_free(entry *en)

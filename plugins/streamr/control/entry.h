@@ -10,13 +10,16 @@
 #define ENTRY_ASK_MS    15000u /* the operation takes up to 10 s there */
 #define ENTRY_RETRY_MS  1000u  /* first pause after a failed dial; doubled up to the next */
 #define ENTRY_RETRY_MAX 60000u
+#define ENTRY_WAIT_MS   10000u /* a question waits so long for one to be connected */
 #define ENTRY_FOUND     32u    /* descriptors of one answer that are looked at */
 #define ENTRY_WAITING   10000u /* announcements */
 
 typedef struct entry entry;
 
-/* descriptors: copied. None: everything is unanswered. */
+/* descriptors: copied. None: everything is unanswered. Nobody is dialled before entry_hold(). */
 entry *entry_new(peers *p, const pb_bytes *descriptors, size_t n);
+/* Dial none, or go on; held at first. */
+void entry_hold(entry *en, bool held);
 void entry_free(entry *en); /* NULL: nothing; before the peers end; no callbacks */
 
 bool entry_ready(const entry *en); /* one is connected */

@@ -3,6 +3,7 @@
 #define STREAMR_CONTROL_PARTS_H
 
 #include "control/control.h"
+#include "control/store.h"
 
 #include <broker/plugin_log.h>
 
@@ -36,6 +37,8 @@ struct control {
     int64_t dials_since_ms;
     unsigned dials;
     dedup *routed; /* request ids of wrappers */
+    store *store;
+    uuid_source ids;
 };
 
 /* A method of a service. */
@@ -52,6 +55,10 @@ void methods_serve(control *c, const method *methods, size_t n, const peers_from
                    const envelope *e, peers_call *call);
 /* A descriptor decoded into the arena; NULL: it cannot be. */
 dht_peer *peer_of(pb_bytes descriptor, pb_arena *arena);
+
+/* ---- operation.c ---- */
+/* Tell whoever began the operation inside what this node knows of it; via: who brought it. */
+void operation_answer(control *c, const node_id *via, const dht_route *r);
 
 /* ---- one file each ---- */
 void layer0_serve(control *c);
