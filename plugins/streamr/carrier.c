@@ -340,6 +340,14 @@ void carrier_parts(void *arg, pb_list *out, pb_arena *arena)
         delivery_each(s->carrier->delivery, show_part, &to);
 }
 
+void carrier_contact(void *arg, pb_bytes name, pb_bytes descriptor)
+{
+    streamr *s = arg;
+
+    if (s->carrier != NULL && s->carrier->delivery != NULL)
+        delivery_suggest(s->carrier->delivery, name, &descriptor, 1);
+}
+
 void carrier_counted(const streamr *s, carrier_counts *out)
 {
     const carrier *c = s->carrier;

@@ -284,6 +284,7 @@ static broker_rc bring_up(streamr *s)
                                    .is_private = o->n_proxies != 0 && o->n_entries == 0 &&
                                                  !settings_serves(o),
                                    .parts = carrier_parts,
+                                   .contact = carrier_contact,
                                    .arg = s};
     broker_rc rc = BROKER_OK;
 

@@ -50,6 +50,8 @@ void carrier_end(streamr *s);
 broker_rc carrier_offer(streamr *s);
 /* For node info. */
 void carrier_parts(void *arg, pb_list *out, pb_arena *arena);
+/* As control_options.contact; arg: streamr. */
+void carrier_contact(void *arg, pb_bytes part, pb_bytes descriptor);
 typedef struct carrier_counts {
     delivery_counters delivery;
     intake_counts intake;

@@ -47,7 +47,8 @@ static bool source_find(void *arg, const node_id *key,
         n->rig->find_ms[n->rig->n_finds] = fake_now_ms(n->rig->net);
     n->rig->n_finds++;
     *a = (asking){n->rig, found, ctx, NULL, askings};
-    a->timer = peers_timer_start(n->p, 20, 0, answer_comes, a);
+    a->timer = peers_timer_start(n->p, n->rig->find_takes_ms != 0 ? n->rig->find_takes_ms : 20, 0,
+                                 answer_comes, a);
     askings = a;
     return true;
 }

@@ -30,6 +30,7 @@ typedef struct rig {
     unsigned n_listed, n_finds, n_announced;
     int64_t find_ms[64];
     bool is_source_down;
+    uint32_t find_takes_ms; /* 0: 20 */
     peers *timer_of;
 } rig;
 

@@ -166,6 +166,51 @@ Test(delivery, is_not_listed_where_eight_others_are)
     rig_free(r);
 }
 
+Test(delivery, slow_answers_of_the_source_do_not_put_off_the_next_question)
+{
+    rig *r = rig_new();
+    node *a = add(r, 'a');
+    int64_t start_ms = fake_now_ms(r->net);
+
+    r->find_takes_ms = 3500;
+    join(a);
+    fake_run(r->net, 40000);
+    /* 0, 1 and 3 s fall into the first answer's time: at 7, 15 and 31 s it is asked again. */
+    cr_assert_eq(r->n_finds, 4, "%u questions", r->n_finds);
+    cr_assert_eq(r->find_ms[1] - start_ms, 7000);
+    cr_assert_eq(r->find_ms[2] - start_ms, 15000);
+    cr_assert_eq(r->find_ms[3] - start_ms, 31000);
+    rig_free(r);
+}
+
+Test(delivery, candidates_by_the_thousand_are_not_all_dialled)
+{
+    enum { PARTS = 100, SECONDS = 5 };
+    rig *r = rig_new();
+    node *a = add_lonely(r, 'a');
+    char name[32];
+
+    for (unsigned part = 0; part < PARTS; part++) {
+        snprintf(name, sizeof name, "x.eth/%u#0", part);
+        cr_assert_null(delivery_join(a->d, pb_bytes_of(name), NULL));
+        for (unsigned i = 0; i < 40; i++) {
+            peer_self self = {.id = node_id_random(), .host = "127.0.0.1", .port = 1};
+            sb d = SB_INIT;
+            pb_bytes bytes;
+
+            peer_encode(&self, &d);
+            bytes = pb_bytes_from(d.data, d.len);
+            delivery_suggest(a->d, pb_bytes_of(name), &bytes, 1);
+            sb_done(&d);
+        }
+    }
+    fake_run(r->net, SECONDS * 1000);
+    cr_assert_geq(count(a)->handshakes_out, SECONDS * 90);
+    cr_assert_leq(count(a)->handshakes_out, (SECONDS + 1) * 102, "%llu in %u s",
+                  (unsigned long long)count(a)->handshakes_out, SECONDS);
+    rig_free(r);
+}
+
 /* ---- Handshakes ---- */
 
 static bool shake(rig *r, peers *from, node *to, const network_handshake_request *more, answer *a)

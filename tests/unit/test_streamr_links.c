@@ -63,6 +63,19 @@ static void on_connected(void *arg, const node_id *id, pb_bytes descriptor)
     n->connected++;
 }
 
+static struct {
+    unsigned n;
+    node_id last;
+} contacts;
+
+static void on_contact(void *arg, pb_bytes part, pb_bytes descriptor)
+{
+    (void)arg;
+    cr_assert(pb_bytes_are(part, "x#0"));
+    cr_assert(peer_node_id(descriptor, &contacts.last));
+    contacts.n++;
+}
+
 static void on_lost(void *arg, const node_id *id, peers_loss how)
 {
     node *n = arg;
@@ -95,7 +108,7 @@ static node *node_new(uint8_t byte, bool serves)
 {
     node *n = must_alloc(sizeof *n);
     broker_net_options where = {.host = "127.0.0.1"};
-    control_options about = {.application = "test", .accepts_proxies = true};
+    control_options about = {.application = "test", .accepts_proxies = true, .contact = on_contact};
 
     n->id = id_of(byte);
     describe(n, false);
@@ -1066,6 +1079,8 @@ Test(streamr_links, those_who_find_only_us_in_a_stream_part_find_each_other)
     cr_assert_null(envelope_open(&e, &dht_closest_response_table, &r, &arena));
     cr_assert_eq(r.peers.n, 5);
     cr_assert_eq(((dht_peer **)r.peers.items)[0]->node_id.ptr[0], 88, "the nearest is first");
+    cr_assert_eq(contacts.n, 40, "%u of 40 are told to who looks for neighbours", contacts.n);
+    cr_assert_eq(contacts.last.bytes[0], 89);
     fake_forget(c);
     free(arena.base);
     node_free(n);

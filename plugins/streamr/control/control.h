@@ -25,6 +25,9 @@ typedef struct control_options {
     /* For node info: adds what is known of stream parts (network_part_info *), in the arena. NULL:
      * nothing. */
     void (*parts)(void *arg, pb_list *out, pb_arena *arena);
+    /* Who asked us in the layer 1 of a stream part, and so is in it, as it says. It came routed:
+     * nothing proves it. NULL: nobody cares. */
+    void (*contact)(void *arg, pb_bytes part, pb_bytes descriptor);
     void *arg;
 } control_options;
 

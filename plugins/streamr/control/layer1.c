@@ -72,10 +72,13 @@ void layer1_free(control *c)
 
 /* ---- contacts ---- */
 
-static void contact_add(layer1_part *p, const peers_from *from)
+static void contact_add(control *c, layer1_part *p, const peers_from *from)
 {
     unsigned i = 0;
     uint8_t *copy;
+
+    if (c->o.contact != NULL)
+        c->o.contact(c->o.arg, pb_bytes_from(p->name, p->len), from->descriptor);
 
     while (i < p->n_contacts && !node_id_same(&p->contacts[i].id, &from->id))
         i++;
@@ -143,7 +146,7 @@ static void ping(control *c, const peers_from *from, const envelope *e, const vo
     const dht_ping *q = msg;
     dht_ping answer = {.request_id = q->request_id};
 
-    contact_add(part_of(c, e), from);
+    contact_add(c, part_of(c, e), from);
     if (call != NULL)
         peers_reply(call, &dht_ping_response_table, &answer);
 }
@@ -160,7 +163,7 @@ static void closest_peers(control *c, const peers_from *from, const envelope *e,
         contacts_list(p, &target, &from->id, &answer.peers, &c->arena);
     if (call != NULL)
         peers_reply(call, &dht_closest_response_table, &answer);
-    contact_add(p, from); /* not before: it may take the place of one that is named */
+    contact_add(c, p, from); /* not before: it may take the place of one that is named */
 }
 
 static void ring_peers(control *c, const peers_from *from, const envelope *e, const void *msg,
@@ -174,7 +177,7 @@ static void ring_peers(control *c, const peers_from *from, const envelope *e, co
     answer.right = answer.left;
     if (call != NULL)
         peers_reply(call, &dht_ring_response_table, &answer);
-    contact_add(p, from);
+    contact_add(c, p, from);
 }
 
 static void leave(control *c, const peers_from *from, const envelope *e, const void *msg,

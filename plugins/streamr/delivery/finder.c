@@ -8,6 +8,7 @@
 #define ROUND_MS       250u
 #define AGAIN_FIRST_MS 250u
 #define AGAIN_MAX_MS   16000u
+#define DIALS_A_SECOND 100u /* of all parts: nobody has us dial the world by naming candidates */
 
 static void round_comes(void *arg);
 
@@ -34,6 +35,17 @@ static bool refused(void *ctx, const node_id *id)
            errand_find(p, ERRAND_INTERLEAVE, id) != NULL;
 }
 
+static bool may_dial(delivery *d)
+{
+    int64_t now_ms = peers_now_ms(d->peers);
+
+    if (now_ms - d->dials_since_ms >= 1000) {
+        d->dials_since_ms = now_ms;
+        d->dials = 0;
+    }
+    return d->dials < DIALS_A_SECOND;
+}
+
 static bool try_one(part *p, view_order order)
 {
     const candidate *c = view_pick(&p->view, order, refused, p);
@@ -41,6 +53,7 @@ static bool try_one(part *p, view_order order)
     if (c == NULL || p->finder.n_tried == FINDER_TRIED)
         return false;
     p->finder.tried[p->finder.n_tried++] = c->id;
+    p->d->dials += !peers_connected(p->d->peers, &c->id);
     handshake_ask(p, c->descriptor, NULL, NULL);
     return true;
 }
@@ -88,6 +101,10 @@ static void round_comes(void *arg)
 
     peers_timer_end(f->alarm);
     f->alarm = NULL;
+    if (!may_dial(p->d)) {
+        set_alarm(p, ROUND_MS);
+        return;
+    }
     if (!f->running) {
         f->running = true;
         f->n_tried = 0;

@@ -35,7 +35,9 @@ struct delivery {
     peers_watch watch;
     part *buckets[PART_BUCKETS];
     size_t n_parts, n_proxied;
-    size_t kept;     /* bytes in parcels */
+    size_t kept; /* bytes in parcels */
+    int64_t dials_since_ms;
+    unsigned dials;  /* candidates without a connection that were asked in this second */
     bool is_private; /* as our proxies were told */
     uint8_t *memory; /* PART_ARENA, for opening one body or making one */
     const node_id *

@@ -32,12 +32,15 @@ static uint32_t with_jitter(uint32_t ms)
 
 static void again_later(part *p)
 {
-    /* What lies between 0, 1, 3, 7, 15 and 31 s. */
-    static const uint32_t steps_s[] = {1, 2, 4, 8, 16};
+    /* After the first; an answer that took long does not move the next. */
+    static const uint32_t times_s[] = {1, 3, 7, 15, 31};
     seek *s = &p->seek;
+    int64_t passed_ms = peers_now_ms(p->d->peers) - s->began_ms;
 
-    if (s->tries < COUNT_OF(steps_s))
-        set_alarm(p, steps_s[s->tries++] * 1000);
+    while (s->tries < COUNT_OF(times_s) && times_s[s->tries] * 1000 < passed_ms)
+        s->tries++;
+    if (s->tries < COUNT_OF(times_s))
+        set_alarm(p, (uint32_t)(times_s[s->tries++] * 1000 - passed_ms));
     else
         set_alarm(p, with_jitter(STEADY_MS));
 }
@@ -104,6 +107,7 @@ void seek_start(part *p)
     if (p->d->source.find == NULL)
         return;
     p->seek.list_due = true;
+    p->seek.began_ms = peers_now_ms(p->d->peers);
     p->seek.list_alarm = peers_timer_start(p->d->peers, with_jitter(LIST_MS) / 8 * 7,
                                            LIST_MS / 8 * 7, list_comes, p);
     ask(p);
@@ -118,6 +122,7 @@ void seek_lost(part *p)
         return;
     if (p->neighbors.n == 0) {
         s->tries = 0;
+        s->began_ms = peers_now_ms(p->d->peers);
         set_alarm(p, since_ms < APART_MIN_MS ? (uint32_t)(APART_MIN_MS - since_ms) : 0);
     } else if (p->neighbors.n + 1 == p->d->settings.neighbors)
         again_later(p);

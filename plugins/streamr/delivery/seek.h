@@ -12,6 +12,7 @@ typedef struct part part;
 typedef struct seek {
     peers_timer *alarm, *list_alarm;
     unsigned tries;
+    int64_t began_ms; /* the times of the first questions count from here */
     bool asking, list_due, is_listed;
     bool has_asked;
     int64_t asked_ms;
