@@ -248,11 +248,15 @@ def main():
     count, rounds = (100000, 3) if options.quick else (1000000, 3)
     folder = tempfile.mkdtemp(prefix="bench-", dir=os.path.join(ROOT, "build"))
     try:
-        rows = measure(count, rounds, folder) if options.only != "isolate" else []
+        rows = measure(count, rounds, folder) if options.only not in ("isolate", "streamr") else []
         if not options.only or "isolate" in options.only:
             rows += measure_isolation(folder)
         if not options.only or "swap" in options.only:
             rows += measure_swaps(20 if options.quick else 100)
+        if not options.only or "streamr" in options.only:
+            os.environ["BUILD_DIR"] = BUILD
+            from streamr_bench import measure_streamr
+            rows += measure_streamr(rate_line, options.quick)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     rows = [row for row in rows if not options.only or options.only in row["name"]]

@@ -1,15 +1,17 @@
 """The streamr plugin: connections, hostile peers, and (with real Streamr v103 nodes) messages in both directions."""
+import json
 import os
 import re
 import socket
 import ssl
 import struct
+import subprocess
 import tempfile
 import time
 import unittest
 
 import ws
-from node import BUILD, OWNER, Node, generate, split, until
+from node import BUILD, OWNER, Node, generate, program, split, until
 from streamr import Peer, descriptor, field, fields, handshake, request
 from test_tls import certificate
 
@@ -252,6 +254,23 @@ class Alone(unittest.TestCase):
             peer.join().ping()
         with self.assertRaises(ws.Refused):
             Peer(port_of(node))
+        node.stop()
+
+    def test_it_keeps_the_promises_of_the_plugin_header(self):
+        nobody = {"nodeId": "ee" * 20, "websocket": {"host": "127.0.0.1", "port": 1}}
+        for network in ({"controlLayer": OUR}, {"controlLayer": dict(OUR, entryPoints=[nobody])},
+                        {"node": {"proxies": [nobody]}}):
+            result = subprocess.run([program("logstore-broker"), "plugin", "check",
+                                     os.path.join(BUILD, "plugins", "streamr.so"), "--config",
+                                     json.dumps({"network": network})], capture_output=True, text=True)
+            self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+
+    def test_its_metrics_are_well_formed(self):
+        node = broker(OUR).start()
+        body = node.get("/metrics")[2]
+        self.assertIn(b"streamr_frames_total", body)
+        check = subprocess.run(["promtool", "check", "metrics"], input=body, capture_output=True)
+        self.assertEqual(check.returncode, 0, check.stderr)
         node.stop()
 
     def test_it_leaves_with_a_notice_and_its_code(self):

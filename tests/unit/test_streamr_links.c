@@ -961,73 +961,6 @@ Test(streamr_links, routed_to_us_is_unwrapped_and_all_else_has_no_targets)
     node_free(n), node_free(other);
 }
 
-static void operation(sb *out, const char *message_id, const char *request_id, const char *session)
-{
-    uint64_t memory[512];
-    pb_arena arena = {(uint8_t *)memory, sizeof memory, 0};
-    dht_recursive_request op = {.session_id = pb_bytes_of(session), .operation = DHT_FETCH_DATA};
-    dht_message m = {.message_id = pb_bytes_of("o"),
-                     .service = pb_bytes_of("layer0"),
-                     .which = 10,
-                     .recursive_request = &op};
-    node_id nine = id_of(9), key = id_of(7);
-    dht_peer source = {.node_id = node_id_bytes(&nine)};
-    dht_route route = {
-        .request_id = pb_bytes_of(request_id), .source = &source, .target = node_id_bytes(&key)};
-    dht_peer **hop = pb_push(&arena, &route.routing_path, sizeof *hop);
-    sb inner = SB_INIT;
-
-    *hop = &source;
-    cr_assert(pb_encode(&dht_message_table, &m, &inner));
-    route.message = pb_bytes_from(inner.data, inner.len);
-    pb_set(&dht_route_table, &route, 4);
-    raw_frame(out, ENVELOPE_REQUEST, message_id, "layer0", "routeRequest", &dht_route_table,
-              &route);
-    sb_done(&inner);
-}
-
-Test(streamr_links, who_began_an_operation_on_data_is_told_that_it_ends_here)
-{
-    node *n = node_new(1, true), *other = node_new(2, false);
-    broker_conn *c = raw_join(n, 9);
-    node_id nine = id_of(9);
-    pb_arena arena = {must_alloc(65536), 65536, 0};
-    dht_recursive_response report;
-    dht_route route;
-    envelope e;
-    sb frame = SB_INIT;
-    answer r;
-
-    cr_assert(ping(other, n, &r));
-    operation(&frame, "m1", "w1", "session");
-    raw_say(c, &frame);
-    cr_assert_eq(ack_of(c, 1), DHT_ROUTE_NO_TARGETS);
-    cr_assert_eq(c->n_got, 3, "%u frames", c->n_got);
-    e = raw_read(c, 2);
-    cr_assert(pb_bytes_are(e.method, "routeMessage"));
-    cr_assert_null(envelope_open(&e, &dht_route_table, &route, &arena));
-    cr_assert(route.target.len == 20 && memcmp(route.target.ptr, &nine, 20) == 0);
-    cr_assert_null(envelope_read(route.message.ptr, route.message.len, &e));
-    cr_assert(e.kind == ENVELOPE_NOTIFICATION && pb_bytes_are(e.method, "sendResponse"));
-    cr_assert(pb_bytes_are(e.service, "session"));
-    cr_assert_null(envelope_open(&e, &dht_recursive_response_table, &report, &arena));
-    cr_assert(report.no_closer && report.entries.n == 0);
-    cr_assert_eq(report.routing_path.n, 1, "who is on the way is named, so that he is waited for");
-    cr_assert_eq(report.closest.n, 2, "all of our connections: %zu", report.closest.n);
-    /* Once, and nothing for what is no operation. */
-    operation(&frame, "m2", "w1", "session");
-    raw_say(c, &frame);
-    cr_assert_eq(ack_of(c, 3), DHT_ROUTE_DUPLICATE);
-    operation(&frame, "m3", "w2", "");
-    raw_say(c, &frame);
-    cr_assert_eq(ack_of(c, 4), DHT_ROUTE_NO_TARGETS);
-    cr_assert_eq(c->n_got, 5, "%u frames", c->n_got);
-    fake_forget(c);
-    free(arena.base);
-    sb_done(&frame);
-    node_free(n), node_free(other);
-}
-
 Test(streamr_links, those_who_find_only_us_in_a_stream_part_find_each_other)
 {
     node *n = node_new(1, true);
@@ -1213,4 +1146,64 @@ Test(streamr_links, what_one_node_cannot_route_goes_by_another_nearest_first)
     cr_assert(near->n_got == 2 && next->n_got == 2 && far->n_got == 1, "it was taken");
     fake_forget(far), fake_forget(near), fake_forget(next);
     node_free(n), node_free(hidden);
+}
+
+static void raw_wrap_operation(sb *out, const char *id, const node_id *key, dht_peer *source,
+                               dht_operation what)
+{
+    dht_recursive_request q = {.session_id = pb_bytes_of("session"), .operation = (int32_t)what};
+    envelope e = {.kind = ENVELOPE_RECURSIVE_REQUEST,
+                  .message_id = pb_bytes_of("inner"),
+                  .service = pb_bytes_of("layer0")};
+    dht_route route = {
+        .request_id = pb_bytes_of(id), .source = source, .target = node_id_bytes(key)};
+    sb body = SB_INIT, inner = SB_INIT;
+
+    cr_assert(pb_encode(&dht_recursive_request_table, &q, &body));
+    e.body = pb_bytes_from(body.data, body.len);
+    envelope_append(&e, &inner);
+    route.message = pb_bytes_from(inner.data, inner.len);
+    pb_set(&dht_route_table, &route, 4);
+    raw_frame(out, ENVELOPE_REQUEST, id, "layer0", "routeRequest", &dht_route_table, &route);
+    sb_done(&body), sb_done(&inner);
+}
+
+Test(streamr_links, an_operation_on_data_that_ends_here_is_answered_at_once)
+{
+    node *n = node_new(1, true);
+    broker_conn *c = raw_join(n, 9), *other = raw_join(n, 8);
+    node_id key = id_of(0x55), nine = id_of(9);
+    dht_peer source = {.node_id = node_id_bytes(&nine)};
+    rpc_any any = {.type_url = pb_bytes_of("x/dht.PeerDescriptor"), .value = pb_bytes_of("me")};
+    dht_store_request put = {
+        .key = node_id_bytes(&key), .data = &any, .creator = node_id_bytes(&nine), .ttl_ms = 60000};
+    pb_arena arena = {must_alloc(65536), 65536, 0};
+    dht_recursive_response r;
+    dht_route route;
+    sb frame = SB_INIT;
+    envelope e;
+
+    raw_frame(&frame, ENVELOPE_REQUEST, "s", "layer0", "storeData", &dht_store_request_table, &put);
+    raw_say(c, &frame);
+    e = raw_read(c, 1);
+    cr_assert(e.kind == ENVELOPE_RESPONSE && envelope_is(&e, &dht_store_response_table));
+    raw_wrap_operation(&frame, "w1", &key, &source, DHT_FETCH_DATA);
+    raw_say(c, &frame);
+    cr_assert_eq(ack_of(c, 2), DHT_ROUTE_NO_TARGETS);
+    e = raw_read(c, 3);
+    cr_assert(pb_bytes_are(e.method, "routeMessage"));
+    cr_assert_null(envelope_open(&e, &dht_route_table, &route, &arena));
+    cr_assert(route.target.len == 20 && memcmp(route.target.ptr, &nine, 20) == 0);
+    cr_assert_null(envelope_read(route.message.ptr, route.message.len, &e));
+    cr_assert(pb_bytes_are(e.service, "session") && pb_bytes_are(e.method, "sendResponse"));
+    cr_assert_null(envelope_open(&e, &dht_recursive_response_table, &r, &arena));
+    cr_assert(r.no_closer && r.closest.n == 2 && r.entries.n == 1);
+    cr_assert(pb_bytes_are(((dht_entry **)r.entries.items)[0]->data->value, "me"));
+    cr_assert_eq(other->n_got, 1, "it goes by whom it came");
+    raw_say(c, &frame);
+    cr_assert_eq(c->n_got, 4, "the same frame counts once");
+    fake_forget(c), fake_forget(other);
+    free(arena.base);
+    sb_done(&frame);
+    node_free(n);
 }

@@ -649,14 +649,15 @@ Test(identity, stream_part_keys_are_those_of_the_vectors)
     }
 }
 
-Test(uuid, is_version_4_in_lower_case_and_never_twice)
+Test(uuid, is_version_4_in_lower_case_and_never_twice_from_any_source)
 {
-    uuid_source ids = {.left = 0};
-    dedup *d = dedup_new(1000);
+    enum { IDS = 300000 }; /* so many that each source takes a second key from the kernel */
+    static uuid_source one, two;
+    dedup *d = dedup_new(IDS);
     char id[UUID_LEN + 1] = "";
 
-    for (unsigned i = 0; i < 1000; i++) {
-        uuid_make(&ids, id);
+    for (unsigned i = 0; i < IDS; i++) {
+        uuid_make(i % 2 == 0 ? &one : &two, id);
         cr_assert_eq(strspn(id, "0123456789abcdef-"), UUID_LEN, "%s", id);
         cr_assert(id[8] == '-' && id[13] == '-' && id[18] == '-' && id[23] == '-', "%s", id);
         cr_assert(id[14] == '4' && strchr("89ab", id[19]) != NULL, "%s", id);

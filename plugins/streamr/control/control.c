@@ -60,6 +60,7 @@ control *control_new(peers *p, const control_options *o)
     c->o = *o;
     c->arena = (pb_arena){must_alloc(ARENA), ARENA, 0};
     c->routed = dedup_new(DEDUP_IDS);
+    c->store = store_new();
     c->watch = (peers_watch){.arg = c, .connected = on_connected};
     peers_watch_add(p, &c->watch);
     layer0_serve(c);
@@ -77,6 +78,7 @@ void control_free(control *c)
     peers_watch_remove(c->p, &c->watch);
     layer1_free(c);
     dedup_free(c->routed);
+    store_free(c->store);
     free(c->arena.base);
     free(c);
 }

@@ -1,9 +1,10 @@
 /* control -- what a node must answer outside of stream parts, so that others keep it: pings,
  * locks, routing, node info (spec 5, the table of what a minimal peer answers).
  *
- * This node is not in the DHT: it routes nothing for others (NO_TARGETS), keeps no data for others
- * (storeData is refused, so that they look for another), and lists no contacts of its own. It does
- * answer what reaches it: routed messages to itself are unwrapped and served. [loop] throughout. */
+ * This node is not in the DHT: it routes nothing for others (NO_TARGETS) and lists no contacts of
+ * its own. It does answer what reaches it: routed messages to itself are unwrapped and served, data
+ * is kept (store.h), operations on data end here and are answered, so that nobody waits for us.
+ * [loop] throughout. */
 #ifndef STREAMR_CONTROL_CONTROL_H
 #define STREAMR_CONTROL_CONTROL_H
 

@@ -94,7 +94,7 @@ static void forward(control *c, const peers_from *from, const envelope *e, const
         ack(call, r, DHT_ROUTE_NO_TARGETS);
 }
 
-/* Operations on data go no further than here. */
+/* An operation on data goes no further from here, but what is here is told. */
 static void route_request(control *c, const peers_from *from, const envelope *e, const void *msg,
                           peers_call *call)
 {
@@ -106,7 +106,7 @@ static void route_request(control *c, const peers_from *from, const envelope *e,
         return;
     }
     ack(call, r, DHT_ROUTE_NO_TARGETS);
-    operation_report(c, from, r);
+    operation_answer(c, &from->id, r);
 }
 
 /* ---- data ---- */
@@ -114,9 +114,35 @@ static void route_request(control *c, const peers_from *from, const envelope *e,
 static void store_data(control *c, const peers_from *from, const envelope *e, const void *msg,
                        peers_call *call)
 {
-    (void)c, (void)from, (void)e, (void)msg;
+    static const wire_empty done;
+    bool kept = store_put(c->store, &from->id, msg, clock_wall_ms());
+
+    (void)e;
+    if (call == NULL)
+        return;
+    if (kept)
+        peers_reply(call, &dht_store_response_table, &done);
+    else
+        peers_fail(call, RPC_SERVER_ERROR, "this node has no room for it");
+}
+
+static void replicate(control *c, const peers_from *from, const envelope *e, const void *msg,
+                      peers_call *call)
+{
+    const dht_entry *entry = ((const dht_replicate_request *)msg)->entry;
+
+    (void)e;
+    if (entry != NULL && !entry->deleted) {
+        dht_store_request q = {.key = entry->key,
+                               .data = entry->data,
+                               .creator = entry->creator,
+                               .created = entry->created,
+                               .ttl_ms = entry->ttl_ms};
+
+        store_put(c->store, &from->id, &q, clock_wall_ms());
+    }
     if (call != NULL)
-        peers_fail(call, RPC_SERVER_ERROR, "this node keeps no data of others");
+        peers_fail(call, RPC_SERVER_ERROR, "this is a notification");
 }
 
 static void nothing(control *c, const peers_from *from, const envelope *e, const void *msg,
@@ -135,7 +161,7 @@ static const method methods[] = {
     {"forwardMessage", &dht_route_table, forward},
     {"routeRequest", &dht_route_table, route_request},
     {"storeData", &dht_store_request_table, store_data},
-    {"replicateData", &dht_replicate_request_table, nothing},
+    {"replicateData", &dht_replicate_request_table, replicate},
     {"leaveNotice", &dht_leave_notice_table, nothing},
 };
 

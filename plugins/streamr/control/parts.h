@@ -3,6 +3,7 @@
 #define STREAMR_CONTROL_PARTS_H
 
 #include "control/control.h"
+#include "control/store.h"
 
 #include <broker/plugin_log.h>
 
@@ -36,6 +37,8 @@ struct control {
     int64_t dials_since_ms;
     unsigned dials;
     dedup *routed; /* request ids of wrappers */
+    store *store;
+    uuid_source ids;
 };
 
 /* A method of a service. */
@@ -54,8 +57,8 @@ void methods_serve(control *c, const method *methods, size_t n, const peers_from
 dht_peer *peer_of(pb_bytes descriptor, pb_arena *arena);
 
 /* ---- operation.c ---- */
-/* Tell who began the operation inside r that it ends here; r lies in the arena. */
-void operation_report(control *c, const peers_from *from, const dht_route *r);
+/* Tell whoever began the operation inside what this node knows of it; via: who brought it. */
+void operation_answer(control *c, const node_id *via, const dht_route *r);
 
 /* ---- one file each ---- */
 void layer0_serve(control *c);

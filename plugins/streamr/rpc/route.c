@@ -121,12 +121,15 @@ void route_free_all(peers *p)
         parcel_free(p->parcels);
 }
 
-bool peers_tell_routed(peers *p, const peers_message *m, const node_id *via)
+/* The node has no server: it is asked to dial us. */
+bool route_summon(void *arg, peer_link *l)
 {
+    peers *p = arg;
     char request_id[UUID_LEN], message_id[UUID_LEN];
+    wire_empty nothing = {{0}};
     envelope e = {.kind = ENVELOPE_NOTIFICATION,
-                  .service = pb_bytes_of(m->service),
-                  .method = pb_bytes_of(m->method)};
+                  .service = pb_bytes_of("system/websocket-connector"),
+                  .method = pb_bytes_of("requestConnection")};
     sb body = SB_INIT, inner = SB_INIT;
     bool ok;
 
@@ -135,26 +138,13 @@ bool peers_tell_routed(peers *p, const peers_message *m, const node_id *via)
     e.request_id = pb_bytes_from(request_id, UUID_LEN);
     e.message_id = pb_bytes_from(message_id, UUID_LEN);
     e.source = links_descriptor(p->links);
-    e.target = m->to;
-    ok = envelope_seal(&e, m->table, m->msg, &body);
+    e.target = l->descriptor;
+    ok = envelope_seal(&e, &dht_websocket_connection_table, &nothing, &body);
     if (ok) {
         envelope_append(&e, &inner);
-        ok = peers_route(p, m->to, &inner, via);
+        ok = peers_route(p, l->descriptor, &inner, NULL);
     }
     sb_done(&body);
     sb_done(&inner);
     return ok;
-}
-
-/* The node has no server: it is asked to dial us. */
-bool route_summon(void *arg, peer_link *l)
-{
-    wire_empty nothing = {{0}};
-    peers_message m = {.to = l->descriptor,
-                       .service = "system/websocket-connector",
-                       .method = "requestConnection",
-                       .table = &dht_websocket_connection_table,
-                       .msg = &nothing};
-
-    return peers_tell_routed(arg, &m, NULL);
 }

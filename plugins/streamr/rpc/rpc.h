@@ -51,7 +51,5 @@ void peers_take_routed(peers *p, const node_id *via, const envelope *inner);
 /* Send a message to a node that is not connected, by way of one that is: `via`, or when it is NULL
  * or gone, those nearest to the target, until one takes it. False: nobody is connected. */
 bool peers_route(peers *p, pb_bytes target, const sb *inner, const node_id *via);
-/* The same with a notification. */
-bool peers_tell_routed(peers *p, const peers_message *m, const node_id *via);
 
 #endif

@@ -3,3 +3,4 @@ target_compile_definitions(test_streamr_links PRIVATE VECTORS="${CMAKE_SOURCE_DI
 logstore_test(test_streamr_intake streamr_control streamr base)
 target_sources(test_streamr_intake PRIVATE ${CMAKE_SOURCE_DIR}/plugins/streamr/intake.c)
 target_include_directories(test_streamr_intake PRIVATE ${CMAKE_SOURCE_DIR}/plugins/streamr)
+logstore_test(test_streamr_store streamr_control streamr base)
