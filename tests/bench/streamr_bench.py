@@ -321,7 +321,7 @@ def join_times(entry, rounds):
 
 def measure_streamr(rate_line, quick):
     rows, rounds = [], 1 if quick else 3
-    real_count, own_count, many = (5000, 50000, 20) if quick else (20000, 200000, 100)
+    real_count, own_count, many = (5000, 50000, 20) if quick else (20000, 400000, 100)
 
     def compare(name, real, ours, limit):
         """Medians, by turns."""

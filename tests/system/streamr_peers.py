@@ -304,7 +304,7 @@ class OwnNode:
         config = dict({"mode": {"type": "standalone", "trackedStreams": [{"id": s, "partitions": n} for s, n in streams.items()]}},
                       **config or {})
         self.node = Node(self.folder, config=config, plugins={k: v for k, v in sections.items() if v is not None})
-        self.counts, self.readers = {}, []
+        self.counts = {}
         self.start(ready)
 
     @staticmethod
@@ -324,6 +324,9 @@ class OwnNode:
             for part in self.parts:
                 self._follow(part)
         return self
+
+    def is_running(self):
+        return self.node.process is not None
 
     def restart(self):
         """After stop() or kill(): the same node, folder and port; it counts from nothing."""
@@ -348,10 +351,8 @@ class OwnNode:
                 while True:
                     self._count(counts, json.loads(client.receive()))
             except (ws.Closed, OSError):
-                pass
-        reader = threading.Thread(target=read, daemon=True)
-        reader.start()
-        self.readers.append(client)
+                client.socket.close()
+        threading.Thread(target=read, daemon=True).start()
 
     @staticmethod
     def _count(counts, message):
@@ -450,6 +451,9 @@ class StandIn(RealNode):
     def stop(self):
         super().stop()
         self.peers.end()
+
+    def is_running(self):
+        return self.peers.process.poll() is None
 
     def restart(self):
         self.begin_life(self.id, self.port)

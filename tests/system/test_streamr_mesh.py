@@ -63,9 +63,8 @@ class Nodes(unittest.TestCase):
 
     @staticmethod
     def stop_own(node):
-        if node.kind == "own" and node.node.process is None:
-            return
-        node.stop()
+        if node.is_running():
+            node.stop()
 
     def assert_exactly_once(self, node, part):
         for publisher, r in node.received(part).items():
@@ -146,6 +145,15 @@ class Join(Nodes):
         own = self.own([entry], ready=False)
         own.publish(self.part, count=10)
         all_have([entry], self.part, own.address(), range(10))
+
+    def test_it_stops_at_once_after_publishing(self):
+        entry = self.real().join(self.part)
+        own = self.own([entry])
+        own.publish(self.part, count=10)
+        all_have([entry], self.part, own.address(), range(10))
+        began = time.monotonic()
+        own.stop()
+        self.assertLess(time.monotonic() - began, 3)
 
 
 class Proxies(Nodes):

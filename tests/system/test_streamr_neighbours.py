@@ -169,7 +169,7 @@ class Neighbours(unittest.TestCase):
     def test_a_neighbour_that_reads_nothing(self):
         peer = self.hostile(receive_buffer=4096)
         self.assertTrue(peer.become_neighbour())
-        self.entry.publish(self.part, key_of(9), count=300, pad=100000, chain="large")
+        self.entry.publish(self.part, key_of(9), count=300, pad=100000, every=15, chain="large")
         address = self.peers.ask("address", key=key_of(9))["address"]
         all_have([self.own], self.part, address, range(300))
         self.assertLess(self.memory() - self.rss, 64 << 20)
