@@ -8,7 +8,7 @@ import threading
 import time
 import unittest
 
-from node import OWNER, ROOT, until
+from node import ROOT, until
 from streamr_peers import PeerProcess, RealNode, Sdk, SdkClient, StandIn, all_have, key_of, numbers, own_node
 
 ALICE = "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a"

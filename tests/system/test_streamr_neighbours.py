@@ -10,12 +10,14 @@ import time
 import unittest
 
 import ws
-from node import until
-from streamr import Peer, descriptor, field, fields, header, request
+from node import BUILD, until
+from streamr import Peer, descriptor, field, fields, request
 from streamr_peers import PeerProcess, RealNode, all_have, key_of, numbers, own_node
 
 ALICE = "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a"
 KEY = "11" * 32
+# Growth of resident memory that is too much; freed memory stays with ASan for a while.
+TOO_MUCH = (64 << 20) + ((256 << 20) if "asan" in os.path.basename(BUILD) else 0)
 METHODS = {"sendStreamMessage": "StreamMessage", "handshake": "StreamPartHandshakeRequest",
            "interleaveRequest": "InterleaveRequest", "neighborUpdate": "NeighborUpdate",
            "leaveStreamPartNotice": "LeaveStreamPartNotice", "requestConnection": "ProxyConnectionRequest",
@@ -50,11 +52,12 @@ class Hostile(Peer):
     def request(self, method, body):
         self.send(request(self.service, method, METHODS[method], body))
 
-    def drain(self, until_quiet=0.2):
-        """Read what is there, answer nothing."""
-        self.ws.socket.settimeout(until_quiet)
+    def drain(self, seconds=1):
+        """Read what comes for a while, answer nothing."""
+        self.ws.socket.settimeout(0.2)
+        end = time.monotonic() + seconds
         try:
-            while True:
+            while time.monotonic() < end:
                 self.receive()
         except (TimeoutError, socket.timeout):
             return True
@@ -115,7 +118,7 @@ class Neighbours(unittest.TestCase):
         self.own.publish(self.part, count=3, first=1000000)
         all_have([self.entry], self.part, self.own.address(), range(1000000, 1000003))
         self.assertLess(self.slowest, 3)
-        self.assertLess(self.memory() - self.rss, 64 << 20)
+        self.assertLess(self.memory() - self.rss, TOO_MUCH)
 
     def hostile(self, **options):
         peer = Hostile(self.own, self.part, **options)
@@ -156,7 +159,7 @@ class Neighbours(unittest.TestCase):
         peer = self.hostile()
         peer.become_neighbour()
         flood = message(self.part, b"\x33" * 20, 1700000000000, "flood", b"x" * 1000)
-        end, out = time.monotonic() + 3, b""
+        end = time.monotonic() + 3
         peer.ws.socket.settimeout(0.5)
         while time.monotonic() < end:
             try:
@@ -172,7 +175,7 @@ class Neighbours(unittest.TestCase):
         self.entry.publish(self.part, key_of(9), count=300, pad=100000, every=15, chain="large")
         address = self.peers.ask("address", key=key_of(9))["address"]
         all_have([self.own], self.part, address, range(300))
-        self.assertLess(self.memory() - self.rss, 64 << 20)
+        self.assertLess(self.memory() - self.rss, TOO_MUCH)
 
     def test_lists_of_nodes_that_are_not_there(self):
         """Handshakes, updates and interleaving that name thousands of nodes: none of them is our trouble."""
