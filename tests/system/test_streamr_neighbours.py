@@ -50,11 +50,12 @@ class Hostile(Peer):
     def request(self, method, body):
         self.send(request(self.service, method, METHODS[method], body))
 
-    def drain(self, until_quiet=0.2):
-        """Read what is there, answer nothing."""
-        self.ws.socket.settimeout(until_quiet)
+    def drain(self, seconds=1):
+        """Read what comes for a while, answer nothing."""
+        self.ws.socket.settimeout(0.2)
+        end = time.monotonic() + seconds
         try:
-            while True:
+            while time.monotonic() < end:
                 self.receive()
         except (TimeoutError, socket.timeout):
             return True
