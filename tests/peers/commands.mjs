@@ -2,6 +2,7 @@
 // side: whoever needs an order waits for the answer. Ends with its standard input.
 import net from 'net'
 import readline from 'readline'
+import { inspect } from 'util'
 
 const say = (o) => process.stdout.write(JSON.stringify(o) + '\n')
 
@@ -18,7 +19,7 @@ export const serve = (commands) => {
             tag = asked
             if (!commands[what]) throw new Error('there is no command ' + what)
             say({ ...await commands[what](q), tag })
-        } catch (e) { say({ tag, error: String(e?.message ?? e) }) }
+        } catch (e) { say({ tag, error: inspect(e, { depth: 4 }).slice(0, 4000) }) }
     }
     process.on('unhandledRejection', (e) => say({ event: 'unhandled', error: String(e?.stack ?? e) }))
     say({ event: 'ready' })
