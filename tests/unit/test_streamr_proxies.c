@@ -248,6 +248,35 @@ Test(proxies, leaving_ends_it_on_both_sides)
     rig_free(r);
 }
 
+Test(proxies, joining_again_as_before_changes_nothing_and_otherwise_everything)
+{
+    rig *r = rig_new();
+    node *p, *c, *q = add_proxy(r, 'q');
+
+    pair(r, BOTH, &p, &c);
+    join(q);
+    join_through(c, BOTH, user(user_a), &p, 1);
+    cr_assert(has_neighbor(c, p->p), "was left without need");
+    join_through(c, SUBSCRIBE_ONLY, user(user_a), &p, 1);
+    cr_assert_not(has_neighbor(c, p->p), "asked for less, got as before");
+    fake_run(r->net, 1000);
+    cr_assert(has_neighbor(c, p->p));
+    join_through(c, SUBSCRIBE_ONLY, user(user_b), &p, 1);
+    cr_assert_not(has_neighbor(c, p->p), "for another user");
+    fake_run(r->net, 1000);
+    join_through(c, PUBLISH_ONLY, user(user_b), &p, 1);
+    cr_assert_not(has_neighbor(c, p->p), "the other way");
+    join_through(c, PUBLISH_ONLY, user(user_b), &q, 1);
+    fake_run(r->net, 1000);
+    cr_assert(has_neighbor(c, q->p));
+    cr_assert_not(has_neighbor(c, p->p));
+    join(c);
+    fake_run(r->net, 5000);
+    cr_assert_not(look(c).info.is_proxied);
+    cr_assert_eq(look(q).info.n_clients, 0);
+    rig_free(r);
+}
+
 Test(proxies, node_that_accepts_no_clients_knows_no_such_method)
 {
     rig *r = rig_new();
