@@ -215,6 +215,7 @@ static void finish_one(bus *b, msg *m, int32_t outcome, const char *reason)
 {
     ticket *t = m->ticket;
 
+    b->unanswered--;
     metric_add(b->outcomes[outcome], 1);
     if (t != NULL) {
         t->outcomes[m->index].code = outcome;
@@ -347,6 +348,7 @@ static void batch_ready(job *j)
 
 void bus_append(bus *b, msg_batch *batch, void (*run)(job *j))
 {
+    b->unanswered += batch->n;
     batch->next = NULL;
     if (b->head == NULL)
         b->head = batch;
@@ -504,7 +506,7 @@ bus *bus_new(loop *l, pool *p, const bus_options *options)
 
 bool bus_is_idle(const bus *b)
 {
-    return atomic_load(&b->messages) == 0;
+    return b->unanswered == 0;
 }
 
 void bus_free(bus *b)

@@ -32,7 +32,7 @@ typedef struct bus_options {
 bus *bus_new(loop *l, pool *p, const bus_options *options);
 /* Nothing may be in flight. */
 void bus_free(bus *b);
-/* Whether nothing is in flight. */
+/* Whether every message that was taken has its outcome; plugins may keep some still. [loop] */
 bool bus_is_idle(const bus *b);
 
 broker_rc bus_subscribe(bus *b, ledger *owner, const broker_subscription *want, broker_sub **out);

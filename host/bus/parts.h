@@ -84,6 +84,7 @@ struct bus {
     uint8_t address[20]; /* of options.key */
 
     atomic_size_t bytes, messages; /* in flight */
+    size_t unanswered;             /* messages without an outcome */
     room_call *rooms;
     loop_call room;
     atomic_bool room_wanted, room_posted;
