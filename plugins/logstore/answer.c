@@ -5,6 +5,7 @@
 #include "handover.h"
 #include "logstore.h"
 #include "query.h"
+#include "readers.h"
 #include "streamr/streamr.h"
 #include "v8.h"
 
@@ -355,10 +356,10 @@ static broker_body body_of(answer *a)
                          .save = answer_save};
 }
 
-static void on_query(logstore *l, broker_req *req, root of)
+static void answer_begin(logstore *l, broker_req *req, unsigned of)
 {
     broker_response response = {.size = sizeof response, .status = 200};
-    answer *a = answer_new(l, req, of);
+    answer *a = answer_new(l, req, (root)of);
     broker_body body;
 
     if (a == NULL)
@@ -367,6 +368,14 @@ static void on_query(logstore *l, broker_req *req, root of)
     response.type = type_of(l, req, a->framing);
     body = body_of(a);
     l->http->stream(req, &response, &body);
+}
+
+static void on_query(logstore *l, broker_req *req, root of)
+{
+    if (l->readers != NULL)
+        readers_ask(l->readers, req, answer_begin, of);
+    else
+        answer_begin(l, req, of);
 }
 
 /* An answer that another build began. */

@@ -3,6 +3,7 @@
 
 #include "assignments.h"
 #include "pack/pack.h"
+#include "readers.h"
 #include "streamr/streamr.h"
 
 #include <jansson.h>
@@ -34,6 +35,8 @@ void logstore_state(logstore *l)
         trouble = why.data;
     else if (l->assignments != NULL)
         trouble = assignments_trouble(l->assignments);
+    if (trouble == NULL && l->readers != NULL)
+        trouble = readers_trouble(l->readers);
     if (l->node != NULL && (trouble != NULL) + (l->trouble != NULL) != 0 &&
         (trouble == NULL || l->trouble == NULL || strcmp(trouble, l->trouble) != 0)) {
         l->node->state(l->ctx, trouble == NULL ? BROKER_STATE_READY : BROKER_STATE_DEGRADED,
@@ -257,6 +260,28 @@ static broker_rc assignments_begin(logstore *l, broker_bytes state)
     return BROKER_OK;
 }
 
+static bool reads_by_chain(const logstore *l)
+{
+    broker_str read = l->config->string(l->ctx, "read");
+
+    return read.len == 5 && memcmp(read.ptr, "chain", 5) == 0;
+}
+
+static broker_rc readers_begin(logstore *l)
+{
+    if (!reads_by_chain(l))
+        return BROKER_OK;
+    if (l->registry == NULL)
+        return l->ctx->host->fail(l->ctx, BROKER_ENOSYS,
+                                  "'read' \"chain\" needs the plugin 'chain', and a plugin in a "
+                                  "process of its own reaches no other: take 'isolate' out of this "
+                                  "section");
+    l->readers = readers_new(l);
+    if (l->readers == NULL)
+        broker_failf(l->ctx, BROKER_EINVAL, "the host refused what asking who may read needs");
+    return BROKER_OK;
+}
+
 /* Everything start() opens and registers. */
 static broker_rc begin(logstore *l, broker_bytes state)
 {
@@ -271,6 +296,8 @@ static broker_rc begin(logstore *l, broker_bytes state)
         broker_failf(l->ctx, BROKER_ENOMEM,
                      "cannot subscribe to the tracked streams, or count them");
     rc = assignments_begin(l, state);
+    if (rc == BROKER_OK)
+        rc = readers_begin(l);
     if (rc == BROKER_OK)
         rc = query_routes(l);
     if (rc == BROKER_OK)
@@ -290,6 +317,8 @@ static broker_rc start(void *self, broker_bytes state)
     if (rc == BROKER_OK)
         return rc;
     /* Taken back here: by destroy() the host has ended what was registered. */
+    readers_free(l->readers);
+    l->readers = NULL;
     assignments_free(l->assignments);
     l->assignments = NULL;
     ingest_free(l->ingest);
@@ -356,6 +385,8 @@ static broker_rc quiesce(void *self, broker_writer *state)
     rc = state_write(l, state);
     if (rc != BROKER_OK)
         return rc;
+    readers_free(l->readers);
+    l->readers = NULL;
     assignments_free(l->assignments);
     l->assignments = NULL;
     ingest_free(l->ingest);

@@ -20,6 +20,7 @@ typedef struct tracked {
 typedef struct ingest ingest;
 typedef struct subscription subscription;
 typedef struct assignments assignments;
+typedef struct readers readers;
 
 typedef struct logstore {
     broker_ctx *ctx;
@@ -40,7 +41,8 @@ typedef struct logstore {
     bool in_cluster; /* a storage node of Streamr: */
     cluster cluster;
     assignments *assignments;
-    char *trouble; /* the state last told; NULL: none */
+    readers *readers; /* NULL: anybody may read */
+    char *trouble;    /* the state last told; NULL: none */
     bool flushing, flushed;
     size_t uploads; /* open; some outlive their request */
     broker_metric *queries, *query_messages, *damaged;

@@ -90,7 +90,7 @@ const anvil = async () => {
             grant: ({ stream, user, right = PUBLISH, key }) => done((key ? registry.connect(new Wallet(key, provider)) : registry).grantPermissionForUserId(stream, user, right)),
             revoke: ({ stream, user, right = PUBLISH }) => done(registry.revokePermissionForUserId(stream, user, right)),
             until: ({ stream, user, publish, subscribe }) => done(registry.setPermissionsForUserIds(stream, [user], [[false, false, publish, subscribe, false]])),
-            public: ({ stream, on = true }) => done(on ? registry.grantPublicPermission(stream, PUBLISH) : registry.revokePublicPermission(stream, PUBLISH)),
+            public: ({ stream, on = true, right = PUBLISH }) => done(on ? registry.grantPublicPermission(stream, right) : registry.revokePublicPermission(stream, right)),
             node: async ({ key, metadata = { urls: [] } }) => // a storage node registers itself; it needs money for that
                 ({ ...await done(new Contract(nodes.target, C.nodeRegistryABI, await funded(key)).createOrUpdateNodeSelf(JSON.stringify(metadata), // what it takes depends on the second
                     { gasLimit: 1000000 })),
@@ -140,6 +140,11 @@ const stub = async () => {
 
 const chain = await (process.argv[2] === 'stub' ? stub() : anvil())
 chain.commands.message = async (q) => ({ message: await (q.exchange ? exchange : message)(q) })
+chain.commands.credential = async ({ key, hex = false }) => { // who reads: docs/query-api.md
+    const user = new Wallet(key).address.toLowerCase(), signature = await new Wallet(key).signMessage(user)
+    const password = hex ? signature : Buffer.from(signature.slice(2), 'hex').toString('base64')
+    return { header: 'Basic ' + Buffer.from(user + ':' + password).toString('base64') }
+}
 say({ url: chain.url, registry: chain.registry, storage: chain.storage, nodes: chain.nodes, owner: new Wallet(OWNER_KEY).address.toLowerCase(), ownerKey: OWNER_KEY })
 for await (const line of readline.createInterface({ input: process.stdin })) {
     try {

@@ -49,7 +49,7 @@ class Chain:
         self.process.stdout.close()
 
 
-def chain_node(chain, settings=None, urls=None, **config):
+def chain_node(chain, settings=None, urls=None, logstore=None, **config):
     section = {"module": os.path.join(BUILD, "plugins", "chain.so"), "rpcs": [{"url": u} for u in urls or [chain.url]],
                "chainId": 31337, "streamRegistryChainAddress": chain.registry,
                "streamStorageRegistryChainAddress": chain.storage}
@@ -59,6 +59,7 @@ def chain_node(chain, settings=None, urls=None, **config):
     with open(node.config) as file:
         whole = json.load(file)
     whole["plugins"]["chain"] = section
+    whole["plugins"]["logStore"].update(logstore or {})
     whole["plugins"]["asker"] = {"module": os.path.join(BUILD, "test-plugins", "asker.so")}
     with open(node.config, "w") as out:
         json.dump(whole, out)

@@ -1,1 +1,2 @@
 logstore_fuzz(fuzz_assigned logstore_core)
+logstore_fuzz(fuzz_credential logstore_core)
