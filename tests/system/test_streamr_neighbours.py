@@ -120,6 +120,9 @@ class Neighbours(unittest.TestCase):
         self.assertLess(self.slowest, 20)  # exchange() waits no longer: nobody was held up for good
         self.assertLess(self.memory() - self.rss, TOO_MUCH)
 
+    def passed_on(self):
+        return self.own.metric("streamr_messages_out_total") if self.own.kind == "own" else 0
+
     def hostile(self, **options):
         peer = Hostile(self.own, self.part, **options)
         self.addCleanup(peer.ws.socket.close)
@@ -159,13 +162,17 @@ class Neighbours(unittest.TestCase):
         peer = self.hostile()
         peer.become_neighbour()
         flood = message(self.part, b"\x33" * 20, 1700000000000, "flood", b"x" * 1000)
-        end = time.monotonic() + 3
+        before = self.passed_on()
+        end, told = time.monotonic() + 3, 0
         peer.ws.socket.settimeout(0.5)
         while time.monotonic() < end:
             try:
                 peer.tell("sendStreamMessage", flood)
+                told += 1
             except (socket.timeout, OSError):
                 pass
+        self.assertGreater(told, 1000)
+        self.assertLess(self.passed_on() - before, 500)
         counted = self.entry.received(self.part).get("0x" + "33" * 20, {"count": 0})["count"]
         self.assertLessEqual(counted, 1)
 

@@ -5,6 +5,7 @@ import unittest
 import streamr_peers
 from node import Node, join, until
 from streamr_peers import PeerError, PeerProcess, RealNode, Sdk, SdkClient, all_have, key_of
+from test_chain import Chain
 
 ALICE = "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a"
 KEY = "11" * 32
@@ -134,6 +135,25 @@ class SdkClients(unittest.TestCase):
         accepted = self.bob.accepted(stream, 1)
         until(lambda: len(self.bob.report(stream)["errors"]) == 2, what="two are refused")
         self.assertEqual([m["content"]["n"] for m in accepted], [300])
+
+    def test_permissions_are_those_of_the_real_contracts(self):
+        chain = Chain("anvil")
+        try:
+            chain.do("create", path="/real")
+            stream = chain.owner + "/real"
+            where = {"url": chain.url, "registry": chain.registry, "storage": chain.storage}
+            alice, bob, eve = (SdkClient(self.sdk, key_of(n), [self.entry], chain=where) for n in (20, 21, 22))
+            chain.do("grant", stream=stream, user=alice.address)
+            chain.do("grant", stream=stream, user=bob.address, right=3)
+            bob.subscribe(stream)
+            alice.publish(stream, count=3)
+            self.assertEqual([m["content"]["n"] for m in bob.accepted(stream, 3)], [0, 1, 2])
+            with self.assertRaises(PeerError):
+                eve.publish(stream)
+            for client in (alice, bob, eve):
+                client.stop()
+        finally:
+            chain.stop()
 
     def test_what_our_node_has_stored_is_resent(self):
         stream = self.stream(public=True)
