@@ -2,7 +2,7 @@
 
 The load is a peer in this process that sends prepared frames and never has more than WINDOW of them under way; a second
 peer counts what comes out. Both are neighbours of the node in one stream part and cost it what any neighbour does. They run
-on the same cores as the node: sending and counting is a fraction of what the node does. Called by bench.py.
+on the same cores as the node, so a rate is what the node does at least. Called by bench.py.
 """
 import functools
 import os
