@@ -125,6 +125,8 @@ void messages_done(standin *s);
 /* requests.c [loop] */
 fault requests_word(standin *s, uint8_t word, broker_buf *buf, broker_bytes body);
 fault requests_route(standin *s, broker_bytes body, words_result *r, sb *text);
+/* No worker speaks to the process any more, in the middle of an answer. */
+void requests_hush(standin *s);
 void requests_lost(standin *s);
 void requests_forget(standin *s);
 void requests_done(standin *s);

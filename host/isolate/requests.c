@@ -544,6 +544,13 @@ fault requests_word(standin *s, uint8_t word, broker_buf *buf, broker_bytes body
 
 /* ---- ends ---- */
 
+void requests_hush(standin *s)
+{
+    for (call *c = s->calls; c != NULL; c = c->next)
+        if (c->stream != NULL)
+            stream_hush(c->stream);
+}
+
 void requests_lost(standin *s)
 {
     for (call *c = s->calls, *next; c != NULL; c = next) {

@@ -68,6 +68,7 @@ bool standin_spawn(standin *s, sb *why)
 
 static void channels_free(standin *s)
 {
+    requests_hush(s); /* workers may be about to speak to it */
     channel_free(s->frames);
     channel_free(s->asks);
     s->frames = s->asks = NULL;

@@ -146,15 +146,12 @@ fault stream_chunk(stream *t, broker_buf *buf, broker_bytes bytes)
     return wrong;
 }
 
-/* False: it had ended already. */
-static bool end(stream *t, broker_rc rc, bool lost)
+bool stream_end(stream *t, broker_rc rc)
 {
     bool first;
 
     uv_mutex_lock(&t->lock);
     first = !t->ended;
-    if (lost)
-        t->frames = NULL;
     if (first) {
         t->ended = true;
         t->rc = rc;
@@ -164,12 +161,15 @@ static bool end(stream *t, broker_rc rc, bool lost)
     return first;
 }
 
-bool stream_end(stream *t, broker_rc rc)
+void stream_hush(stream *t)
 {
-    return end(t, rc, false);
+    uv_mutex_lock(&t->lock);
+    t->frames = NULL;
+    uv_mutex_unlock(&t->lock);
 }
 
 void stream_lose(stream *t)
 {
-    end(t, BROKER_EIO, true);
+    stream_hush(t);
+    stream_end(t, BROKER_EIO);
 }

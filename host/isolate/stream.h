@@ -30,6 +30,8 @@ void stream_free(stream *t); /* NULL: nothing */
 fault stream_chunk(stream *t, broker_buf *buf, broker_bytes bytes);
 /* All of it has come. False: it had ended already. [loop] */
 bool stream_end(stream *t, broker_rc rc);
+/* Nothing more is said to its process. [loop] */
+void stream_hush(stream *t);
 /* Its process is gone: what has come goes out, then the answer is cut. [loop] */
 void stream_lose(stream *t);
 

@@ -1,4 +1,5 @@
-/* The header of a reader: whatever it is, it is none, wrong with a reason, or names who signed it. */
+/* The header of a reader: whatever it is, it is none, wrong with a reason, or names who signed it.
+ */
 #include "credential.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

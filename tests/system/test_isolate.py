@@ -494,10 +494,11 @@ class Messages(unittest.TestCase):
         until(lambda: self.node.metric("bus_in_flight_messages") >= 1)
         os.kill(pid, signal.SIGKILL)
         [t.join() for t in threads]
-        for status, _, body in answers:
-            self.assertGreaterEqual(status, 500, body)
+        # What the dead store had not taken yet may go to the one after it: then it is there.
+        acknowledged = sum(status == 200 and body == b"OK" for status, _, body in answers)
+        self.assertEqual([status >= 500 for status, _, _ in answers].count(False), acknowledged, answers)
         self.up()
-        self.assertEqual(self.node.raw(), [])
+        self.assertEqual(len(self.node.raw()), acknowledged)
         self.node.stop()
 
     def test_uploads_and_kills_without_end_lose_nothing_acknowledged(self):

@@ -18,11 +18,6 @@ VIGIL_S = int(os.environ.get("VIGIL_S", 600 if LONG else 90))
 peers = None
 
 
-def known_to_fail(test):
-    """A defect of ours, not of the test: it is told when it is mended."""
-    return test if os.environ.get("OWN") == "real" else unittest.expectedFailure(test)
-
-
 def setUpModule():
     global peers
     peers = PeerProcess()
@@ -151,7 +146,6 @@ class Join(Nodes):
         own.publish(self.part, count=10)
         all_have([entry], self.part, own.address(), range(10))
 
-    @known_to_fail  # what the node keeps to send it again holds the plugin that published it: stopping takes 5 s
     def test_it_stops_at_once_after_publishing(self):
         entry = self.real().join(self.part)
         own = self.own([entry])
